@@ -6,12 +6,14 @@ import json
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 1
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)]
+"""A name that is part of a path: it can neither climb out of a folder nor hide."""
 
 
 class Episode(NamedTuple):
@@ -153,18 +155,18 @@ class Record(_Strict):
     """One method (and explainer) on one benchmark: raw values first, figures computed from them."""
 
     schema_version: Literal[1] = SCHEMA
-    benchmark: str
+    benchmark: Name
     dataset: str
     subset: str | None
     """Name of the part of the dataset that was there, None when it was whole."""
     synthetic: bool
     classes: list[str]
     bank: BankSpec
-    method: str
+    method: Name
     method_settings: dict[str, Any]
     transductive: bool
-    explainer: str | None
-    backbone: str
+    explainer: Name | None
+    backbone: Name
     image_size: int
     seed: int
     labels_seen: int
@@ -177,22 +179,35 @@ class Record(_Strict):
     explanations: Explanations | None
     provenance: Provenance
 
+    @model_validator(mode="after")
+    def _explained_by_its_explainer(self) -> Self:
+        if self.explanations and self.explainer not in self.explanations.rows:
+            raise ValueError("explanations has no row of the record's own explainer")
+        return self
+
     @property
     def settings_sha256(self) -> str:
         """Hash of every choice that makes this row differ from another of the same name."""
+        made = self.provenance
+        explained = self.explanations.rows[self.explainer].settings if self.explanations and self.explainer else {}
         return settings_hash(
-            self.method_settings, self.seed, self.provenance.weights_sha256, self.image_size,
-            self.provenance.item_set_sha256, self.provenance.bank_sha256,
-            {} if self.explanations is None else self.explanations.rows[self.explainer or ""].settings,
-        )
+            self.method_settings, explained, self.seed, made.weights_sha256, made.item_set_sha256, made.bank_sha256,
+            self.image_size, made.precision,
+        )  # fmt: skip
 
     @property
     def key(self) -> str:
         """Path of the record below `records/` or `runs/`, without a leading slash."""
-        row = self.method + (f"+{self.explainer}" if self.explainer else "")
-        return f"{self.benchmark}/{self.backbone}/{row}/{self.settings_sha256[:12]}.json"
+        return record_key(self.benchmark, self.backbone, self.method, self.explainer, self.settings_sha256)
+
+
+def record_key(benchmark: str, backbone: str, method: str, explainer: str | None, settings_sha256: str) -> str:
+    """Path of a record below `records/` or `runs/`: its names, and a hash of everything that was chosen."""
+    row = method + (f"+{explainer}" if explainer else "")
+    return f"{benchmark}/{backbone}/{row}/{settings_sha256[:12]}.json"
 
 
 def settings_hash(*choices: Any) -> str:
     """SHA-256 of choices as canonical JSON."""
-    return hashlib.sha256(json.dumps(choices, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps(choices, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
-    from zoo.types import Explainer, ExplanationMetric, Method, PredictionMetric
+    from zoo.types import Backbone, Explainer, ExplanationMetric, Method, PredictionMetric
 
 _PACKAGE = Path(__file__).parent
+_EXPLANATION = "metrics/explanation"
 
 
 def names(folder: str) -> list[str]:
@@ -26,6 +27,17 @@ def summary(folder: str, name: str) -> str:
     """First line of the plug-in's module docstring, read without importing it."""
     text = ast.get_docstring(ast.parse((_PACKAGE / folder / f"{name}.py").read_text("utf-8"))) or ""
     return text.splitlines()[0] if text else ""
+
+
+def declared(folder: str, name: str, attribute: str) -> Any:
+    """An annotated constant of the plug-in's class body (`floor: ClassVar[bool] = True`), read without importing it."""
+    if name not in names(folder):
+        raise unknown(folder.split("/")[-1].removesuffix("s"), name, names(folder), f"zoo list {folder.split('/')[0]}")
+    tree = ast.parse((_PACKAGE / folder / f"{name}.py").read_text("utf-8"))
+    for line in (line for node in tree.body if isinstance(node, ast.ClassDef) for line in node.body):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id == attribute:
+            return ast.literal_eval(line.value) if line.value else None
+    raise ZooError(f"zoo.{folder.replace('/', '.')}.{name} does not declare {attribute}")
 
 
 def plugin(folder: str, name: str) -> type:
@@ -66,12 +78,28 @@ def explainer(name: str, settings: Mapping[str, str] | None = None) -> "Explaine
     return build("explainers", name, settings)
 
 
-def explanation_metric(name: str) -> "ExplanationMetric":
-    return build("metrics/explanation", name)
+def explanation_metric(name: str, steps: int | None = None) -> "ExplanationMetric":
+    """A metric; `steps` goes to those that perturb in steps, None keeps their own default."""
+    stepped = steps is not None and "steps" in {field.name for field in dataclasses.fields(plugin(_EXPLANATION, name))}
+    return build(_EXPLANATION, name, {"steps": str(steps)} if stepped else None)
 
 
 def prediction_metric(name: str) -> "PredictionMetric":
     return build("metrics/prediction", name)
+
+
+def backbone(name: str, weights: Path | None = None, pretrained: bool = True, seed: int = 0) -> "Backbone":
+    """The backbone of that name: a file of the folder, or any name that one of its classes accepts.
+
+    weights: a safetensors file. pretrained: without a file, take published weights where there are any.
+    """
+    for file in sorted(names("backbones"), key=lambda file: file != name):
+        cls: Any = plugin("backbones", file)
+        if cls.accepts(name):
+            return cls.create(name, weights, pretrained, seed)
+    import timm
+
+    raise unknown("backbone", name, [*names("backbones"), *timm.list_models()], "zoo list backbones")
 
 
 def _parse(name: str, key: str, text: str, kind: Any) -> Any:

@@ -51,7 +51,7 @@ class Support(NamedTuple):
     labels: Tensor
     """(k,) long, 0..way-1"""
     classes: Tensor
-    """(way,) long: the dataset's own number of each of the episode's classes"""
+    """(way,) long: number of each of the episode's classes among those of the benchmark, as in `Learned.loss`"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,178 @@
+"""Explanation metrics on images of a few pixels, and against a plain loop."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from tiny import images
+
+from zoo import ops, registry
+from zoo.errors import ZooError
+from zoo.metrics.explanation.deletion import Deletion
+from zoo.metrics.explanation.insertion import SIGMA, Insertion
+from zoo.metrics.explanation.pointing_game import PointingGame
+from zoo.metrics.explanation.saliency_jaccard import SaliencyJaccard
+from zoo.types import Explained
+
+
+def explained(pictures, saliency, probability=None, masks=None, threshold=None, fill=(0.0, 0.0, 0.0)):
+    def never(*_: Any) -> torch.Tensor:
+        raise AssertionError("this metric must not look at the classifier")
+
+    target = torch.arange(len(pictures)) % 2
+    return Explained(pictures, saliency, target, probability or never, masks, torch.tensor(fill), threshold)
+
+
+def lit(pictures, target):
+    """Share of white pixels of the left half, for target 0, or of the right half, for target 1."""
+    left, right = pictures[:, 0].eq(1).float().chunk(2, dim=2)
+    return torch.where(target == 0, left.mean((1, 2)), right.mean((1, 2)))
+
+
+WHITE = torch.ones(2, 3, 2, 2)
+LEFT_FIRST = torch.tensor([[4.0, 2.0], [3.0, 1.0]]).repeat(2, 1, 1)
+
+
+def test_deletion_by_hand():
+    # Target 0, left pixels go first: 1, 1/2, 0, 0, 0 -> area (1/2 + 1/2 + 0)/4 = (1/2 + 1/2 + 0 + 0 + 0)/4
+    # Target 1, the same order:       1, 1, 1, 1/2, 0 -> (1/2 + 1 + 1 + 1/2 + 0)/4
+    area = Deletion(steps=4).measure(explained(WHITE, LEFT_FIRST, lit))
+    assert area.tolist() == [(0.5 + 0.5) / 4, (0.5 + 1 + 1 + 0.5) / 4]
+
+
+def test_insertion_by_hand():
+    # An image of one colour is its own blur, so a probability of 1/4 stays: area 1/4
+    area = Insertion(steps=4).measure(explained(WHITE, LEFT_FIRST, lambda x, t: torch.full((len(x),), 0.25)))
+    assert area.tolist() == [0.25, 0.25]
+
+
+def test_insertion_brings_the_most_salient_back_first():
+    # Of an image with one white pixel only that pixel is ever 1; it comes back in the first of four steps, or the last
+    pictures = torch.zeros(2, 3, 2, 2)
+    pictures[0, :, 0, 0] = pictures[1, :, 1, 1] = 1
+    found = Insertion(steps=4).measure(explained(pictures, LEFT_FIRST, lit))
+    half = 0.5  # one of the two pixels of the target's half
+    assert found.tolist() == [half * (0.5 + 1 + 1 + 1) / 4, half * 0.5 / 4]
+
+
+def colourful(pictures, target):
+    """A smooth function of all pixels, different for each target."""
+    weight = torch.linspace(-1, 1, pictures[0].numel()).view(pictures.shape[1:])
+    return torch.sigmoid((pictures * weight).sum((1, 2, 3)) * (1 - 2 * target))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 10])
+def test_curves_equal_a_plain_loop(steps):
+    pictures, saliency = images(13), images(13, seed=5)[:, 0]  # 13 x 11 images: more than one chunk
+    fill = torch.tensor([0.1, 0.2, 0.3])
+    given = explained(pictures, saliency, colourful, fill=(0.1, 0.2, 0.3))
+    deleted, inserted = Deletion(steps).measure(given), Insertion(steps).measure(given)
+    for i in range(13):
+        blurred = torch.from_numpy(gaussian_filter(pictures[i].numpy(), (0, 1.6, 1.6), mode="constant", truncate=9))
+        blurred /= torch.from_numpy(gaussian_filter(torch.ones(3, 16, 16).numpy(), (0, 1.6, 1.6), mode="constant",
+                                                    truncate=9))  # fmt: skip
+        ranked = sorted(range(256), key=lambda pixel: -float(saliency[i].flatten()[pixel]))
+        for start, end, found in (
+            (pictures[i], fill.view(3, 1, 1).expand(3, 16, 16), deleted[i]),
+            (blurred, pictures[i], inserted[i]),
+        ):
+            heights = []
+            for step in range(steps + 1):
+                picture = start.clone()
+                for pixel in ranked[: round(step / steps * 256)]:
+                    picture[:, pixel // 16, pixel % 16] = end[:, pixel // 16, pixel % 16]
+                heights.append(float(colourful(picture[None], given.target[i])))
+            area = sum((a + b) / 2 for a, b in pairwise(heights)) / steps
+            assert float(found) == pytest.approx(area, abs=1e-5)
+    assert SIGMA * 16 == pytest.approx(1.6)
+
+
+def test_forward_passes_are_batched():
+    sizes = []
+
+    def probability(pictures, target):
+        sizes.append(len(pictures))
+        return lit(pictures, target)
+
+    Deletion().measure(explained(images(20), images(20)[:, 0], probability))
+    assert sum(sizes) == 20 * 11
+    assert max(sizes) == 64
+    assert len(sizes) == 4
+
+
+def test_ties_are_scattered_and_fixed():
+    even = ops.pixel_order(torch.zeros(2, 32, 32))
+    assert torch.equal(even[0], even[1])
+    assert even[0].sort().values.tolist() == list(range(1024))
+    rows = (even[0, :512] // 32).float()
+    assert abs(float(rows.mean()) - 15.5) < 1.5  # row-major order would give 7.5
+    top = torch.zeros(1, 32, 32)
+    top[0, 20, 30] = 1
+    assert int(ops.pixel_order(top)[0, 0]) == 20 * 32 + 30
+
+
+def test_too_few_steps():
+    with pytest.raises(ZooError, match="steps=0"):
+        Deletion(steps=0).measure(explained(WHITE, LEFT_FIRST, lit))
+
+
+MASKS = torch.tensor([[[1, 1], [0, 0]], [[0, 0], [0, 0]]]).bool()
+
+
+def test_jaccard_by_hand():
+    # Above the median: pixels 4 and 3, the left column; the mask is the top row: 1 of 3. No cell: 0.
+    given = explained(WHITE, LEFT_FIRST, masks=MASKS, threshold=0.5)
+    torch.testing.assert_close(SaliencyJaccard().measure(given), torch.tensor([1 / 3, 0.0]))
+
+
+def test_an_even_map_marks_nothing():
+    assert not ops.above_quantile(torch.ones(1, 4, 4), 0.3).any()
+
+
+def test_best_threshold():
+    # The cell is the 5 brightest of 20 pixels: the quantile 0.75 marks just these
+    saliency = torch.arange(20.0).view(1, 4, 5)
+    assert ops.best_threshold(saliency, saliency >= 15) == 0.75
+    # Two cells of 5 and 15 pixels: any quantile in between is a compromise; the mean of the two decides
+    both = torch.cat([saliency, saliency])
+    masks = torch.cat([saliency >= 15, saliency >= 5])
+    share = {q: (min(n, 5) / max(n, 5) + min(n, 15) / max(n, 15)) / 2 for q in range(1, 20) for n in [20 - q]}
+    assert ops.best_threshold(both, masks) == max(share, key=lambda q: share[q]) / 20
+
+
+def test_pointing_game_by_hand():
+    # The maximum is the top left pixel: on the first mask; the second image has no cell
+    assert PointingGame().measure(explained(WHITE, LEFT_FIRST, masks=MASKS)).tolist() == [1, 0]
+    assert PointingGame().measure(explained(WHITE, -LEFT_FIRST, masks=MASKS)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", registry.names("metrics/explanation"))
+def test_contract(name):
+    metric = registry.explanation_metric(name)
+    assert registry.summary("metrics/explanation", name).endswith(".")
+    given = explained(images(5), images(5, seed=2)[:, 0], colourful, images(5, seed=4)[:, 0] > 0.5, 0.5)
+    values = metric.measure(given)
+    assert values.shape == (5,)
+    assert values.dtype == torch.float32
+    assert ((values >= 0) & (values <= 1)).all()
+    alone = [
+        metric.measure(Explained(given.images[i : i + 1], given.saliency[i : i + 1], given.target[i : i + 1], colourful,
+                                 None if given.masks is None else given.masks[i : i + 1], given.fill, 0.5))
+        for i in range(5)
+    ]  # fmt: skip
+    torch.testing.assert_close(torch.cat(alone), values)
+    if metric.needs_masks:
+        with pytest.raises(ZooError, match="masks"):
+            metric.measure(explained(images(1), images(1)[:, 0], colourful))
+    else:
+        metric.measure(explained(images(1), images(1)[:, 0], colourful))
+
+
+def test_upsampling_keeps_the_mean_of_a_smooth_map():
+    small = torch.tensor([[[0.0, 1.0], [2.0, 3.0]]])
+    large = ops.upsample(small, 4, 4)[0]
+    # Pixel centres at 1/8, 3/8, 5/8, 7/8 of the side; those of the map at 1/4 and 3/4
+    assert large[0].tolist() == [0, 0.25, 0.75, 1]
+    assert large[:, 0].tolist() == [0, 0.5, 1.5, 2]

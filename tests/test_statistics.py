@@ -1,0 +1,167 @@
+"""Figures against hand counts, scikit-learn and the binomial law; intervals against theory and simulation."""
+
+import time
+
+import numpy as np
+import pytest
+from records import predictions
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from zoo.board import statistics
+from zoo.errors import ZooError
+from zoo.record import BankSpec, Predictions, pack_numbers
+
+CLASSES = ["a", "b", "c"]
+
+
+def bank(episodes: int, way: int = 3) -> BankSpec:
+    return BankSpec(kind="all", way=way, shot=1, episodes=episodes)
+
+
+def crossed(correct: np.ndarray, classes: int = 1) -> Predictions:
+    """From correctness (episodes, items): a wrong answer is the next class."""
+    truth = np.arange(correct.shape[1]) % classes
+    found = np.where(correct, truth, truth + 1)
+    return predictions(truth.tolist(), [(range(len(truth)), row.tolist()) for row in found])
+
+
+def test_hand_counted_figures() -> None:
+    # Two episodes of unequal length: 3/4 right, then 1/2 right.
+    found = predictions([0, 0, 1, 1], [([0, 1, 2, 3], [0, 0, 1, 0]), ([0, 2], [1, 1])])
+    whole, by_class = statistics.figures(found, CLASSES, bank(2))
+    assert whole["accuracy"].value == pytest.approx((3 / 4 + 1 / 2) / 2)
+    # class a: 2 of 3 predictions, class b: 2 of 3; class c has no item and is left out.
+    assert {name: figure.value for name, figure in by_class.items()} == pytest.approx({"a": 2 / 3, "b": 2 / 3})
+    assert whole["mean_class_accuracy"].value == pytest.approx(2 / 3)
+    # a: TP 2, 3 items, 3 predictions; b the same.
+    assert whole["macro_f1"].value == pytest.approx(4 / 6)
+    assert statistics.spread(statistics.episode_accuracy(statistics.unpack(found, CLASSES, bank(2)))) == (0.5, 0.625, 0.75)
+
+
+def test_figures_agree_with_scikit_learn() -> None:
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 3, 50)
+    episodes = [(query := random.permutation(50)[:20], random.integers(0, 3, 20)) for _ in range(7)]
+    found = predictions(truth.tolist(), [(query.tolist(), answer.tolist()) for query, answer in episodes])
+    whole, _ = statistics.figures(found, CLASSES, bank(7))
+    asked, answered = (np.concatenate(part) for part in zip(*episodes, strict=True))
+    assert whole["mean_class_accuracy"].value == pytest.approx(balanced_accuracy_score(truth[asked], answered))
+    assert whole["macro_f1"].value == pytest.approx(f1_score(truth[asked], answered, average="macro"))
+    assert whole["accuracy"].value == pytest.approx(np.mean(truth[asked] == answered))
+
+
+def test_one_episode_has_the_binomial_interval() -> None:
+    right = np.zeros((1, 400), bool)
+    right[:, :320] = True
+    figure = statistics.figures(crossed(right), CLASSES, bank(1))[0]["accuracy"]
+    half = 1.96 * np.sqrt(0.8 * 0.2 / 400)
+    assert figure.value == pytest.approx(0.8)
+    assert figure.low == pytest.approx(0.8 - half, abs=0.006)
+    assert figure.high == pytest.approx(0.8 + half, abs=0.006)
+
+
+def test_repeating_the_same_images_does_not_narrow_the_interval() -> None:
+    right = np.arange(400) < 320
+    one = statistics.figures(crossed(right[None]), CLASSES, bank(1))[0]["accuracy"]
+    many = statistics.figures(crossed(np.tile(right, (50, 1))), CLASSES, bank(50))[0]["accuracy"]
+    assert many.high - many.low == pytest.approx(one.high - one.low, rel=0.1)
+
+
+def test_duplicates_are_drawn_together() -> None:
+    right = np.arange(400) % 2 == 0
+    pairs = np.arange(400) % 200
+    apart = predictions([0] * 400, [(range(400), (~right).astype(int).tolist())])
+    together = apart.model_copy(update={"groups": pairs.tolist()})
+    alone, paired = (statistics.figures(found, CLASSES, bank(1))[0]["accuracy"] for found in (apart, together))
+    assert (paired.high - paired.low) / (alone.high - alone.low) == pytest.approx(np.sqrt(2), rel=0.1)
+
+
+def test_images_of_one_episode_only_are_drawn_with_it() -> None:
+    # 100 episodes of 20 fresh images each: the exact interval is the binomial one of 2,000 answers.
+    random = np.random.default_rng(0)
+    right = random.random((100, 20)) < 0.8
+    queries = np.arange(2000).reshape(100, 20)
+    found = predictions([0] * 2000, [(q.tolist(), (~r).astype(int).tolist()) for q, r in zip(queries, right, strict=True)])
+    figure = statistics.figures(found, CLASSES, bank(100))[0]["accuracy"]
+    assert figure.high - figure.low == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 2000), rel=0.2)
+
+
+def test_two_way_interval_covers_the_truth() -> None:
+    """Over 200 banks with random support draws and images, 95 % intervals hold the true mean 90-100 % of the time."""
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        chance = 0.75 + random.normal(0, 0.05, (20, 1)) + random.normal(0, 0.1, (1, 30))
+        found = crossed(random.random((20, 30)) < chance)
+        figure = statistics.figures(found, CLASSES, bank(20))[0]["accuracy"]
+        held += figure.low <= 0.75 <= figure.high
+    assert 180 <= held <= 200
+
+
+def test_the_same_figures_every_time_whatever_runs_before() -> None:
+    found = crossed(np.random.default_rng(0).random((5, 40)) < 0.7, classes=2)
+    first = statistics.figures(found, CLASSES, bank(5))
+    np.random.default_rng().random(7)
+    assert statistics.figures(found, CLASSES, bank(5)) == first
+    # Pinned: raw bits of PCG64 and whole-number sums are the same on every machine and numpy.
+    assert first[0]["accuracy"].low == pytest.approx(0.495, abs=1e-12)
+
+
+@pytest.mark.parametrize(("episodes", "items", "each"), [(100, 4000, 4000), (600, 3000, 120)])
+def test_banks_of_real_size_take_less_than_two_seconds(episodes: int, items: int, each: int) -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 8, items)
+    queries = [random.permutation(items)[:each] for _ in range(episodes)]
+    answers = [np.where(random.random(each) < 0.95, truth[q], random.integers(0, 8, each)) for q in queries]
+    found = predictions(truth.tolist(), [(q.tolist(), a.tolist()) for q, a in zip(queries, answers, strict=True)])
+    began = time.process_time()
+    statistics.figures(found, list("abcdefgh"), bank(episodes, 8))
+    assert time.process_time() - began < 2
+
+
+def test_mean_interval_and_paired_difference() -> None:
+    random = np.random.default_rng(0)
+    shared = random.normal(0.5, 0.2, 500)
+    better = shared - 0.1 + random.normal(0, 0.01, 500)
+    mean = statistics.mean_interval(shared)
+    assert mean.value == pytest.approx(shared.mean())
+    assert mean.high - mean.low == pytest.approx(2 * 1.96 * shared.std() / np.sqrt(500), rel=0.1)
+    lower = statistics.paired_difference(better, shared, higher_is_better=False)
+    assert lower.value == pytest.approx(0.1, abs=0.002)
+    assert lower.high - lower.low < (mean.high - mean.low) / 5
+    assert statistics.paired_difference(better, shared, higher_is_better=True).value == pytest.approx(-lower.value)
+
+
+def test_explanation_figures_are_signed_by_what_is_better() -> None:
+    values, random = {"deletion": [0.1, 0.3], "insertion": [0.6, 0.8]}, {"deletion": [0.4, 0.4], "insertion": [0.5, 0.5]}
+    better = {"deletion": False, "insertion": True}
+    means, against = statistics.explanation_figures(values, random, better)
+    assert [means["deletion"].value, means["insertion"].value] == pytest.approx([0.2, 0.7])
+    assert [against["deletion"].value, against["insertion"].value] == pytest.approx([0.2, 0.2])
+    assert statistics.explanation_figures(random, None, better)[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"query": "!!"}, "damaged"),
+        ({"query": pack_numbers(np.array([0, 9]))}, "item number is out of range"),
+        ({"predicted": pack_numbers(np.array([0, 3]))}, "predicted class is out of range"),
+        ({"predicted": pack_numbers(np.array([0]))}, "differ in length"),
+        ({"lengths": [3, -1]}, "no query"),
+        ({"lengths": [1, 1, 0]}, "3 episodes, but the bank has 2"),
+        ({"truth": [0, 7]}, "class of an item is out of range"),
+        ({"truth": [0, -1]}, "class of an item is out of range"),
+        ({"truth": [0]}, "truth and groups differ"),
+        ({"groups": [0, 10**30]}, "damaged"),
+        ({"lengths": [2**62, 2**62, 2**62, 2**62 + 2]}, "4 episodes"),
+        ({"lengths": [-2, 4]}, "no query"),
+        ({"items": ["a", "b", "c"], "truth": [0, 1, 1], "groups": [0, 1, 2]}, "never queried"),
+        ({"items": ["a", "a"]}, "named twice"),
+        ({"query": pack_numbers(np.array([])), "predicted": pack_numbers(np.array([])), "lengths": []}, "none"),
+    ],
+)
+def test_crafted_predictions_are_refused(change: dict, says: str) -> None:
+    good = predictions([0, 1], [([0], [0]), ([1], [1])])
+    with pytest.raises(ZooError, match=says):
+        statistics.figures(good.model_copy(update=change), CLASSES, bank(2))

@@ -1,0 +1,74 @@
+"""A backbone, a method and a classifier small enough for hand-computed tests."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zoo.ops import class_means, squared_distances, unit
+from zoo.types import Backbone, Classifier, Method, Support
+
+
+class TinyBackbone(Backbone):
+    """4 x 4 patches through one convolution without bias and ReLU, then a mean over places, and a neck where asked.
+
+    `pooled=False` hides from explainers that the places are averaged; `corner` blackens all but the top left quarter.
+    """
+
+    def __init__(self, pooled: bool = True, corner: bool = False, neck: bool = False, channels: int = 6) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.name, self.dim, self.mean_pooled, self.corner = "tiny", channels, pooled, corner
+        self.features = nn.Sequential(nn.Conv2d(3, channels, 4, stride=4, bias=False), nn.ReLU())
+        self.head = nn.Sequential(nn.Linear(channels, channels), nn.Tanh()) if neck else nn.Identity()
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5
+        self.eval()
+
+    def hidden(self, images: Tensor) -> Tensor:
+        if self.corner:
+            height, width = images.shape[2] // 2, images.shape[3] // 2
+            images = nn.functional.pad(images[:, :, :height, :width], (0, width, 0, height))
+        return self.features(images)
+
+    def embed(self, hidden: Tensor) -> Tensor:
+        return self.neck(hidden.mean((2, 3)))
+
+    def neck(self, pooled: Tensor) -> Tensor:
+        return self.head(pooled)
+
+    def grid(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+@dataclass(frozen=True)
+class Nearest(Method):
+    """Nearest class mean, on features of unit length or as they are."""
+
+    paper: ClassVar[str] = "none"
+    normalise: bool = True
+
+    def fit(self, state: nn.Module | None, support: Support) -> tuple[Tensor]:
+        return (class_means(self.compared(support.features), support.labels, len(support.classes)),)
+
+    def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
+        return -squared_distances(self.compared(features), params[0])
+
+    def compared(self, features: Tensor) -> Tensor:
+        return unit(features) if self.normalise else features
+
+
+def images(n: int, seed: int = 0, side: int = 16) -> Tensor:
+    """Smooth-free random colours in 0..1, (n, 3, side, side)."""
+    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def classifier(backbone: Backbone, shots: tuple[int, ...] = (2, 2, 2), normalise: bool = True) -> Classifier:
+    """Fitted to random supports, `shots` of them in each class."""
+    method = Nearest(normalise)
+    labels = torch.arange(len(shots)).repeat_interleave(torch.tensor(shots))
+    with torch.no_grad():
+        hidden = backbone.hidden(images(len(labels), seed=1))
+        support = Support(backbone.embed(hidden), labels, torch.arange(len(shots)))
+    return Classifier(backbone, method, method.fit(None, support), support, hidden)

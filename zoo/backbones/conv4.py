@@ -1,0 +1,52 @@
+"""Conv4: four blocks of 3x3 convolution, the small network of the few-shot papers."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from zoo.types import Backbone
+from zoo.weights import load_file
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+    )
+
+
+class Conv4(Backbone):
+    """Vinyals et al., Matching Networks, NeurIPS 2016: 64 channels a block; here a mean over places ends it,
+    so that it takes any image size."""
+
+    name = "conv4"
+    paper = "Vinyals et al., Matching Networks for One Shot Learning, NeurIPS 2016"
+    dim = 64
+    mean_pooled = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(_block(3, 64), _block(64, 64), _block(64, 64), _block(64, 64))
+
+    @classmethod
+    def accepts(cls, name: str) -> bool:
+        return name == cls.name
+
+    @classmethod
+    def create(cls, name: str, weights: Path | None, pretrained: bool, seed: int) -> "Conv4":
+        """Random weights unless a file is given: nobody publishes pretrained ones."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            backbone = cls()
+        if weights is not None:
+            load_file(backbone, weights, name)
+        return backbone
+
+    def hidden(self, images: Tensor) -> Tensor:
+        return self.blocks((images - 0.5) / 0.25)
+
+    def embed(self, hidden: Tensor) -> Tensor:
+        return hidden.mean((2, 3))
+
+    def grid(self, hidden: Tensor) -> Tensor:
+        return hidden

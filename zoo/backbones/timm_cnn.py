@@ -1,0 +1,55 @@
+"""Any convolutional network of timm, by its timm name."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo.types import Backbone
+from zoo.weights import timm_model
+
+
+class TimmCNN(Backbone):
+    """Cut after `forward_features`: the last feature map is `hidden`, pooling and neck are `embed`."""
+
+    paper = "Wightman, PyTorch Image Models, 2019, doi 10.5281/zenodo.4414861"
+
+    def __init__(self, name: str, weights: Path | None, pretrained: bool, seed: int) -> None:
+        super().__init__()
+        self.name = name
+        self.network, mean, std = timm_model(name, weights, pretrained, seed)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.eval()
+        with torch.inference_mode():
+            hidden = self.network.forward_features(torch.zeros(1, 3, 64, 64))
+            self._channels_last = hidden.shape[1] != self.network.num_features
+            noise = torch.rand(hidden.shape, generator=torch.Generator().manual_seed(0))
+            embedding = self.embed(noise)
+            # Whether the head begins with a plain mean is measured, since timm has dozens of heads.
+            self.mean_pooled = not self._channels_last and torch.allclose(
+                embedding, self.neck(noise.mean((2, 3))), rtol=1e-4, atol=1e-5
+            )
+        self.dim = embedding.shape[1]
+
+    @classmethod
+    def accepts(cls, name: str) -> bool:
+        import timm
+
+        return timm.is_model(name) and "vision_transformer" not in timm.models.model_entrypoint(name).__module__
+
+    @classmethod
+    def create(cls, name: str, weights: Path | None, pretrained: bool, seed: int) -> "TimmCNN":
+        return cls(name, weights, pretrained, seed)
+
+    def hidden(self, images: Tensor) -> Tensor:
+        return self.network.forward_features((images - self.mean) / self.std)
+
+    def embed(self, hidden: Tensor) -> Tensor:
+        return self.network.forward_head(hidden, pre_logits=True).flatten(1)
+
+    def neck(self, pooled: Tensor) -> Tensor:
+        return self.embed(pooled[:, :, None, None])
+
+    def grid(self, hidden: Tensor) -> Tensor:
+        return hidden.permute(0, 3, 1, 2) if self._channels_last else hidden

@@ -1,0 +1,75 @@
+"""Records as files: written whole or not at all, and never trusted when read."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from zoo.errors import ZooError
+from zoo.record import Record
+
+LARGEST = 20_000_000
+"""Bytes of a record file; a bank of 100 x 15,000 predictions takes about 4,000,000."""
+
+
+def write(record: Record, root: Path) -> Path:
+    """Write a record below `root` at its key, replacing the one that is there. Returns where it is."""
+    path = root / record.key
+    write_text(path, dumps(record))
+    return path
+
+
+def dumps(record: Record) -> str:
+    """A record as JSON with one line a field, so that two records can be compared line by line."""
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
+        for name, value in record.model_dump(mode="json").items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def read(path: Path) -> Record:
+    """The record in a file. Raises ZooError, one line with the file and the first problem, for anything else."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ZooError(f"{path}: larger than {LARGEST // 1_000_000} MB, so it is not a record")
+        return Record.model_validate(from_json(path.read_bytes(), allow_inf_nan=False), strict=True)
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror}); give the path of a record's .json file") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "record"
+        raise ZooError(f"{path}: not a valid record: {one_line(place)}: {one_line(first['msg'])}") from None
+    except (ValueError, RecursionError) as error:
+        raise ZooError(f"{path}: not valid JSON ({one_line(str(error))}); run again to make the record anew") from None
+
+
+def find(root: Path) -> list[Record]:
+    """Every record below `root`, in the order of their paths. A broken one raises ZooError naming it."""
+    return [read(path) for path in sorted(root.rglob("*.json"))]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole: to a temporary sibling, then moved into place."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+
+
+def one_line(text: str, longest: int = 160) -> str:
+    """Text from a stranger's file, shortened and without line breaks or control characters."""
+    plain = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"

@@ -1,0 +1,207 @@
+"""What is odd in a dataset: duplicates, conflicts, strange files, strange sizes, a second colour batch, class balance."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from zoo.data import pack, readers
+from zoo.data.load import conflicts, listed, subset_of
+from zoo.data.pictures import Unreadable
+from zoo.data.readers import Entry
+
+_SMALL = 32
+_BITS = 63
+_NEAR_BITS = 2
+_NEAR_GREY = 4.0
+"""Mean difference in grey levels (0..255) of two 32 x 32 thumbnails below which they are the same picture."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings, in item names."""
+
+    dataset: str
+    subset: str | None
+    counts: dict[str, int]
+    """Images per class, duplicates included."""
+    duplicates: tuple[tuple[str, ...], ...]
+    """Groups of byte-identical images."""
+    conflicts: tuple[str, ...]
+    """Images whose byte-identical twin has another class."""
+    near: tuple[tuple[str, ...], ...]
+    """Groups of images that look the same, with different bytes."""
+    other_files: tuple[str, ...]
+    """Hidden files and files that are no images, with the reason."""
+    unreadable: tuple[str, ...]
+    """Images that cannot be read whole, with the reason."""
+    sizes: dict[str, int]
+    """'width x height' -> images, most frequent first."""
+    odd: tuple[str, ...]
+    """Images whose size is not the most frequent one."""
+    odd_per_class: dict[str, int]
+    background: tuple[float, float, float] | None
+    """Median background colour (R, G, B, 0..255) of images of the most frequent size."""
+    odd_background: tuple[float, float, float] | None
+    """The same of all other images."""
+
+    @property
+    def shift(self) -> tuple[float, float, float] | None:
+        """Background of odd-sized images minus that of the others, grey levels per channel."""
+        if self.background is None or self.odd_background is None:
+            return None
+        red, green, blue = (round(b - a, 1) for a, b in zip(self.background, self.odd_background, strict=True))
+        return red, green, blue
+
+    @property
+    def imbalance(self) -> float:
+        """Largest class over smallest class with images."""
+        present = [count for count in self.counts.values() if count]
+        return max(present) / min(present) if present else 1.0
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """The report as text, one finding a line."""
+        total, part = sum(self.counts.values()), f" ({self.subset})" if self.subset else ""
+        shift = self.shift
+        return [
+            f"{self.dataset}{part}: {total} images, {len(self.counts)} classes",
+            "classes: " + ", ".join(f"{name} {count}" for name, count in self.counts.items())
+            + f"; largest to smallest {self.imbalance:.1f}",
+            f"byte-identical groups: {len(self.duplicates)}" + _first(" = ".join(g) for g in self.duplicates),
+            f"images whose twin has another class: {len(self.conflicts)}" + _first(self.conflicts),
+            f"groups that look the same: {len(self.near)}" + _first(" ~ ".join(g) for g in self.near),
+            f"other files: {len(self.other_files)}" + _first(self.other_files),
+            f"unreadable images: {len(self.unreadable)}" + _first(self.unreadable),
+            "sizes: " + ", ".join(f"{size} {count}" for size, count in list(self.sizes.items())[:8]),
+            f"odd sizes: {len(self.odd)}"
+            + (" (" + ", ".join(f"{name} {count}" for name, count in self.odd_per_class.items()) + ")" if self.odd else ""),
+            "background of odd sizes against the rest (R, G, B): "
+            + ("none to compare" if shift is None else ", ".join(f"{value:+.1f}" for value in shift)),
+        ]
+
+
+def audit(dataset: str) -> Report:
+    """Look at every file of a card's data or of a user's own. Reads everything once; changes nothing."""
+    listing, root, card = listed(dataset)
+    entries = listing.entries
+    hashes = pack.digests(entries, str(root))
+    same: dict[str, list[Entry]] = defaultdict(list)
+    for entry, digest in zip(entries, hashes, strict=True):
+        same[digest.image].append(entry)
+    with pack.workers(entries) as pool:
+        looks = list(pack.shown(pool.map(_look, entries, chunksize=16), len(entries), "looking at images"))
+    readers.forget()
+    seen = {entry.name: look for entry, look in zip(entries, looks, strict=True) if isinstance(look, _Look)}
+    sizes = Counter(look.size for look in seen.values())
+    usual = sizes.most_common(1)[0][0] if sizes else None
+    odd = [entry for entry in entries if entry.name in seen and seen[entry.name].size != usual]
+    odd_names = {entry.name for entry in odd}
+    firsts = [twins[0].name for twins in same.values() if twins[0].name in seen]
+    counts = Counter(entry.label for entry in entries)
+    return Report(
+        dataset=card.name if card else root.name,
+        subset=subset_of(card, listing) if card else None,
+        counts={name: counts[label] for label, name in enumerate(listing.classes)},
+        duplicates=tuple(tuple(entry.name for entry in twins) for twins in same.values() if len(twins) > 1),
+        conflicts=tuple(sorted(conflicts(listing, hashes))),
+        near=_near(firsts, np.array([seen[name].small for name in firsts])),
+        other_files=tuple(listing.dropped),
+        unreadable=tuple(look for look in looks if isinstance(look, str)),
+        sizes={f"{width} x {height}": count for (width, height), count in sizes.most_common()},
+        odd=tuple(entry.name for entry in odd),
+        odd_per_class=dict(Counter(listing.classes[entry.label] for entry in odd)),
+        background=_median(look.background for name, look in seen.items() if name not in odd_names),
+        odd_background=_median(seen[entry.name].background for entry in odd),
+    )
+
+
+@dataclass(frozen=True)
+class _Look:
+    size: tuple[int, int]
+    small: np.ndarray
+    background: np.ndarray
+
+
+def _look(entry: Entry) -> _Look | str:
+    """What one image looks like, or why it cannot be read."""
+    try:
+        image, _ = entry.source.read()
+    except Unreadable as error:
+        return str(error)
+    return _Look((image.shape[1], image.shape[0]), _thumbnail(image), _background(image))
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """(32, 32, 3) uint8."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize((_SMALL, _SMALL), Image.Resampling.BOX))
+
+
+def _background(image: np.ndarray) -> np.ndarray:
+    """(3,) median colour of the brighter half of the outer frame: plasma rather than cells."""
+    rim = max(1, min(image.shape[:2]) // 20)
+    frame = np.concatenate([
+        image[:rim].reshape(-1, 3), image[-rim:].reshape(-1, 3), image[:, :rim].reshape(-1, 3), image[:, -rim:].reshape(-1, 3)
+    ])
+    light = frame.sum(1, dtype=np.int64)
+    return np.median(frame[light >= np.median(light)], axis=0)
+
+
+def _median(colours: Iterable[np.ndarray]) -> tuple[float, float, float] | None:
+    every = list(colours)
+    if not every:
+        return None
+    red, green, blue = (round(float(value), 1) for value in np.median(every, axis=0))
+    return red, green, blue
+
+
+def _bits(small: np.ndarray) -> np.ndarray:
+    """(n, 63) bool: signs of low cosine frequencies of (n, 32, 32, 3) thumbnails against their median (pHash)."""
+    place = (np.arange(_SMALL) + 0.5) * np.pi / _SMALL
+    waves = np.cos(np.arange(8)[:, None] * place[None])
+    grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    low = (waves @ grey @ waves.T).reshape(len(small), -1)[:, 1:]
+    return low > np.median(low, axis=1, keepdims=True)
+
+
+def _near(names: list[str], small: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """Groups of different bytes and like looks: at most two of 63 bits apart, then thumbnails compared.
+
+    Two of 63 bits apart means that one of three blocks of 21 bits is equal, so only equal blocks are compared.
+    """
+    if len(names) < 2:
+        return ()
+    bits = _bits(small)
+    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for block in range(3):
+        packed = np.packbits(bits[:, block * 21:(block + 1) * 21], axis=1)
+        for i, code in enumerate(packed):
+            buckets[block, code.tobytes()].append(i)
+    leader = list(range(len(names)))
+
+    def top(i: int) -> int:
+        while leader[i] != i:
+            i = leader[i]
+        return i
+
+    for bucket in buckets.values():
+        for i, j in combinations(bucket, 2):
+            if top(i) == top(j) or (bits[i] != bits[j]).sum() > _NEAR_BITS:
+                continue
+            if np.abs(small[i].astype(np.int16) - small[j]).mean() <= _NEAR_GREY:
+                leader[top(j)] = top(i)
+    groups: dict[int, list[str]] = defaultdict(list)
+    for i, name in enumerate(names):
+        groups[top(i)].append(name)
+    return tuple(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+
+
+def _first(texts: Iterable[str], most: int = 3) -> str:
+    every = list(texts)
+    return f" ({'; '.join(every[:most])}{'; ...' if len(every) > most else ''})" if every else ""

@@ -1,0 +1,117 @@
+"""Benchmarks: what is measured, read from one TOML file each, or put together on the command line."""
+
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoo import paths
+from zoo.data.items import Items
+from zoo.errors import ZooError, unknown
+from zoo.record import BankSpec
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=0)]
+
+
+class Benchmark(BaseModel):
+    """A dataset, how it is split, the bank of episodes, and the metrics."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    name: str
+    """Stem of the file."""
+    sha256: str
+    """Of the file's bytes; without a file, of the fields as canonical JSON."""
+    title: str
+    dataset: str
+    """Name of a card, or a path to the user's own data."""
+    classes: Names = ()
+    """Names of the classes in use; empty = all."""
+    bank: BankSpec
+    train_per_class: Count = 125
+    validation_per_class: Count = 125
+    backbone: str = "conv4"
+    """The one used unless the user names another."""
+    crop: Side = 0
+    """Side of the centre crop in pixels of the original; 0 = the card's."""
+    side: Side = 0
+    """Side of the packed square in pixels; 0 = the card's."""
+    explained: Count = 200
+    """How many queries are explained."""
+    steps: Count = 10
+    """Perturbation steps of deletion and insertion."""
+    prediction_metrics: Names = ("accuracy", "mean_class_accuracy", "macro_f1")
+    explanation_metrics: Names = ("deletion", "insertion")
+    published: str | None = None
+    """Name of the published row that stands beside the results."""
+
+    def class_numbers(self, items: Items) -> np.ndarray:
+        """Numbers (c,) of the benchmark's classes in a dataset, ascending. ZooError for a class it has not."""
+        for name in self.classes:
+            if name not in items.classes:
+                raise unknown(f"class of {items.dataset}", name, items.classes, f"zoo data verify {items.dataset}")
+        return np.array([n for n, name in enumerate(items.classes) if name in (self.classes or items.classes)])
+
+
+def names() -> list[str]:
+    """Names of the benchmarks that have a file, sorted."""
+    return sorted(file.stem for file in paths.protocols().glob("*.toml"))
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of that name. ZooError where there is none or its file is wrong."""
+    if name not in names():
+        raise unknown("benchmark", name, names(), "zoo list benchmarks")
+    return read(paths.protocols() / f"{name}.toml")
+
+
+def read(file: Path) -> Benchmark:
+    """The benchmark in a TOML file. ZooError names the file and the first wrong line or field."""
+    try:
+        raw = file.read_bytes()
+        fields = tomllib.loads(raw.decode())
+    except (OSError, ValueError) as error:
+        raise ZooError(f"{file}: not a readable TOML file ({error}): mend it") from None
+    if given := {"name", "sha256"} & fields.keys():
+        raise ZooError(f"{file}: {', '.join(sorted(given))}: follows from the file itself, remove the line")
+    return _checked(str(file), fields | {"name": file.stem, "sha256": hashlib.sha256(raw).hexdigest()})
+
+
+def ad_hoc(
+    dataset: str, way: int = 5, shot: int = 5, bank: str = "standard", episodes: int | None = None
+) -> Benchmark:
+    """A benchmark without a file: `--dataset D --way --shot --bank --episodes`, named like pbc_5way_1shot_standard600.
+
+    `dataset` is a card's name or a path. What is not said here is as in the first benchmark of the same dataset that
+    has a file (classes, split sizes, view, backbone, metrics); `episodes` is 100 for `all`, else 600.
+    """
+    kinds = get_args(BankSpec.model_fields["kind"].annotation)
+    if bank not in kinds:
+        raise unknown("bank", bank, kinds, "zoo run --help")
+    alike = next((other for other in map(benchmark, names()) if other.dataset == dataset), None)
+    episodes = (100 if bank == "all" else 600) if episodes is None else episodes
+    kept = alike.model_dump(exclude={"name", "sha256", "title", "bank", "published"}) if alike else {}
+    fields = kept | {
+        "title": f"{Path(dataset).name}: {way}-way {shot}-shot, {bank} bank of {episodes}",
+        "dataset": dataset,
+        "bank": {"kind": bank, "way": way, "shot": shot, "episodes": episodes},
+    }
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(dataset).name).strip("-") or "data"
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _checked("benchmark", fields | {"name": f"{stem}_{way}way_{shot}shot_{bank}{episodes}", "sha256": digest})
+
+
+def _checked(source: str, fields: dict[str, Any]) -> Benchmark:
+    try:
+        return Benchmark.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+        raise ZooError(f"{source}: {field}: {first['msg']}{given}") from None

@@ -1,0 +1,191 @@
+"""The packed image cache: every item decoded once, cropped, resized and kept as one memory-mapped array.
+
+Layout: cache/packed/<key>/{pixels.npy, masks.npy, manifest.json}; cache/packed/digests/<root>.json remembers the
+SHA-256 of files whose size and time have not changed.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from zoo import paths
+from zoo.data.items import View
+from zoo.data.pictures import square
+from zoo.data.readers import Digest, Drawn, Entry, forget
+from zoo.errors import ZooError
+
+T = TypeVar("T")
+
+VERSION = 1
+"""Raise it when the same bytes would be packed into other pixels."""
+
+
+class Packed(NamedTuple):
+    """The opened arrays; shapes as in `Items`."""
+
+    pixels: np.ndarray
+    masks: np.ndarray | None
+    sha256: str
+
+
+def digests(entries: Sequence[Entry], root: str) -> list[Digest]:
+    """SHA-256 of every entry's bytes, remembered for this `root` while size and time stay the same."""
+    file = paths.cache() / "packed" / "digests" / f"{hashlib.sha256(root.encode()).hexdigest()[:24]}.json"
+    try:
+        known = {stamp: Digest(*digest) for stamp, digest in json.loads(file.read_text("utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        known = {}
+    try:
+        stamps = [entry.source.stamp() for entry in entries]
+        missing = [i for i, stamp in enumerate(stamps) if stamp not in known]
+        with ThreadPoolExecutor() as pool:
+            found = shown(pool.map(lambda i: entries[i].source.digest(), missing), len(missing), "hashing")
+            known |= {stamps[i]: digest for i, digest in zip(missing, found, strict=True)}
+    except OSError as error:
+        raise ZooError(f"{error.filename}: cannot be read ({error.strerror}); give read permission or delete it") from None
+    if missing:
+        with _writing():
+            _write_json(file, {stamp: known[stamp] for stamp in stamps})
+    return [known[stamp] for stamp in stamps]
+
+
+def pack(entries: Sequence[Entry], hashes: Sequence[Digest], view: View, masked: bool, facts: dict[str, Any]) -> Packed:
+    """The entries' pixels, from the cache or made now. `facts` goes into the manifest for people to read."""
+    from filelock import FileLock
+
+    parts = [[entry.name, entry.label, *digest] for entry, digest in zip(entries, hashes, strict=True)]
+    key = hashlib.sha256(json.dumps([VERSION, view.crop, view.side, masked, parts]).encode()).hexdigest()[:32]
+    folder = paths.cache() / "packed" / key
+    with _writing():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            packed = _opened(folder)
+            if packed is None:
+                if folder.exists():
+                    print(f"zoo: the packed images in {folder} are damaged; packing them again", file=sys.stderr)
+                _make(folder, entries, view, masked, {"key": key, "crop": view.crop, **facts, "items": parts})
+                packed = _opened(folder)
+    if packed is None:
+        raise ZooError(f"{folder}: what was written could not be read back; check the disk, or set ZOO_CACHE elsewhere")
+    return packed
+
+
+def _one(entry: Entry, view: View, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    image, mask = entry.source.read()
+    if masked and (mask is None or mask.shape != image.shape[:2]):
+        raise ZooError(f"{entry.name}: its mask {None if mask is None else mask.shape} does not fit {image.shape[:2]}")
+    return square(image, view), square(mask, view, nearest=True) if masked and mask is not None else None
+
+
+def _make(folder: Path, entries: Sequence[Entry], view: View, masked: bool, manifest: dict[str, Any]) -> None:
+    """Write the folder under another name, then put it in place in one step."""
+    part = folder.with_suffix(".part")  # one writer at a time: the lock is held, so a leftover is nobody's
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        shape = (len(entries), view.side, view.side)
+        pixels = np.lib.format.open_memmap(part / "pixels.npy", "w+", np.uint8, (*shape, 3))
+        masks = np.lib.format.open_memmap(part / "masks.npy", "w+", np.uint8, shape) if masked else None
+        with workers(entries) as pool:
+            size = len(entries)
+            made = pool.map(_one, entries, [view] * size, [masked] * size, chunksize=16)
+            for row, (image, mask) in enumerate(shown(made, size, "packing images")):
+                pixels[row] = image
+                if masks is not None:
+                    masks[row] = mask
+        written = {"pixels": pixels} if masks is None else {"pixels": pixels, "masks": masks}
+        for array in written.values():
+            array.flush()
+        manifest["sha256"] = _content(list(written.values()))
+        manifest["files"] = {f"{name}.npy": _stamp(part / f"{name}.npy") for name in written}
+        del pixels, masks, written
+        _write_json(part / "manifest.json", manifest)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    finally:
+        forget()
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _opened(folder: Path) -> Packed | None:
+    """The arrays, or None where they are missing or damaged.
+
+    The hash of the pixels is taken again only where size or time differ from when they were written.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        names, digest = manifest["files"], str(manifest["sha256"])
+        found = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names}
+        touched = any(_stamp(folder / name) != stamp for name, stamp in names.items())
+        if touched and _content(list(found.values())) != digest:
+            return None
+        return Packed(found["pixels.npy"], found.get("masks.npy"), digest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+        return None
+
+
+def _stamp(file: Path) -> list[int]:
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _content(arrays: Sequence[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def workers(entries: Sequence[Entry]) -> Executor:
+    """Processes for drawn cells where they can be forked; threads for files, whose decoding leaves Python."""
+    forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform == "linux"
+    if entries and isinstance(entries[0].source, Drawn) and forks:
+        return ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork"))
+    return ThreadPoolExecutor()
+
+
+def shown(results: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The results, with a progress bar on standard error once they have taken two seconds."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    start, bar, line = time.monotonic(), None, None
+    try:
+        for done, result in enumerate(results, start=1):
+            yield result
+            if bar is None and time.monotonic() - start > 2 and done < total:
+                bar = Progress(console=Console(stderr=True), refresh_per_second=2)
+                bar.start()
+                line = bar.add_task(what, total=total)
+            if bar is not None and line is not None:
+                bar.update(line, completed=done)
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(f"{paths.cache()}: cannot be written ({error.strerror}); set ZOO_CACHE to a folder that can") from None
+
+
+def _write_json(file: Path, value: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value), "utf-8")
+    part.replace(file)

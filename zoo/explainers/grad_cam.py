@@ -1,0 +1,32 @@
+"""Grad-CAM: feature maps weighted by the gradient of the target's score, averaged over places."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from zoo.types import Classifier, Explainer, Explanation
+
+
+@dataclass(frozen=True)
+class GradCAM(Explainer):
+    """Selvaraju et al., 2017, equations 1 and 2, at the last tensor that still has places; the gradient goes through
+    `embed` alone. All zeros where every place speaks against the target, as published."""
+
+    paper: ClassVar[str] = "Selvaraju et al., Grad-CAM, ICCV 2017, arXiv 1610.02391"
+    needs: ClassVar[Literal["gradient"]] = "gradient"
+
+    @torch.no_grad()
+    def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
+        return Explanation(torch.cat([_cam(classifier, *part) for part in zip(images.split(32), target.split(32))]))
+
+
+def _cam(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
+    grid = classifier.backbone.grid
+    hidden = classifier.backbone.hidden(images).detach().requires_grad_()
+    with torch.enable_grad():
+        score = classifier.from_hidden(hidden).gather(1, target.unsqueeze(1)).sum()
+        (gradient,) = torch.autograd.grad(score, hidden)
+    weights = grid(gradient).float().mean((2, 3), keepdim=True)
+    return (weights * grid(hidden.detach()).float()).sum(1).relu()

@@ -1,0 +1,28 @@
+"""Saliency Jaccard: overlap of the most salient pixels with the cell's real mask; higher is better."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.ops import above_quantile, jaccard
+from zoo.types import Explained, ExplanationMetric
+
+
+@dataclass(frozen=True)
+class SaliencyJaccard(ExplanationMetric):
+    """|A and B| / |A or B| of the pixels above a quantile of the image's own saliency and the cell. The quantile is
+    `Explained.threshold`, chosen on validation items alone (Choe et al., CVPR 2020, arXiv 2001.07437) by
+    `zoo.ops.best_threshold`. 0 where the image has no cell.
+
+    Raises ZooError without masks or threshold.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    needs_masks: ClassVar[bool] = True
+
+    def measure(self, explained: Explained) -> Tensor:
+        if explained.masks is None or explained.threshold is None:
+            raise ZooError("saliency_jaccard needs cell masks: use a dataset that has them (`zoo list datasets`)")
+        return jaccard(above_quantile(explained.saliency, explained.threshold), explained.masks)

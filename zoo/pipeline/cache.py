@@ -1,0 +1,85 @@
+"""What can be made again, kept by content: one file a key, written whole or not at all, rebuilt when damaged."""
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from zoo import paths
+from zoo.record import settings_hash
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def code(*things: Any) -> str:
+    """Hash of the source files that define these classes, functions or modules."""
+    files = sorted({inspect.getsourcefile(thing) or "" for thing in things})
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
+@functools.cache
+def all_code() -> str:
+    """Hash of every source file that can change a figure: all of zoo but the command line and the boards."""
+    files = [file for file in sorted(_PACKAGE.rglob("*.py")) if file.parent.name != "board" and file.stem != "cli"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def state_sha256(*networks: nn.Module | None) -> str:
+    """Hash of every tensor of these networks, names included."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, tensor in (network.state_dict() if network is not None else {}).items():
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def place(kind: str, suffix: str, *key: Any) -> Path:
+    """Path of a cached thing: kind, and the hash of all that determines it."""
+    return paths.cache() / kind / (settings_hash(*key) + suffix)
+
+
+def array(file: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The float32 array at `file`, memory-mapped, made first where it is missing or damaged."""
+    if file.is_file():
+        try:
+            found = np.load(file, mmap_mode="r")
+            if found.shape == shape and found.dtype == np.float32:
+                return found
+            problem = f"shape {found.shape}"
+        except (ValueError, OSError, EOFError) as error:
+            problem = str(error)
+        print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
+    made = np.ascontiguousarray(make(), np.float32)
+    write(file, lambda partial: np.save(partial, made))
+    return made
+
+
+def numbers(file: Path, make: Callable[[], dict]) -> dict:
+    """The JSON object at `file`, made first where it is missing or damaged."""
+    if file.is_file():
+        try:
+            return json.loads(file.read_text("utf-8"))
+        except ValueError as problem:
+            print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
+    made = make()
+    write(file, lambda partial: partial.write_text(json.dumps(made), "utf-8"))
+    return made
+
+
+def write(file: Path, fill: Callable[[Path], Any]) -> None:
+    """Have `fill` write a sibling, then put it in place in one step."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.stem}.{os.getpid()}{file.suffix}")
+    try:
+        fill(partial)
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)

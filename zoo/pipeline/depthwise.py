@@ -1,0 +1,77 @@
+"""A fast gradient for strided depthwise convolutions in bf16 on the CPU.
+
+oneDNN has no vectorised kernel for the input gradient of a strided depthwise convolution in bf16: for 96 channels
+of 80 x 80 it takes 440 ms a batch of 64 where the forward pass takes 9. Spreading the output's gradient with zeros
+and convolving it with the flipped kernel at stride 1 gives the same numbers through the fast forward kernel.
+"""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class _StridedDepthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return F.conv2d(x, weight, None, stride, padding, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        [gradient] = gradients
+        x, weight = ctx.saved_tensors
+        kernel, stride, padding, channels = weight.shape[-1], ctx.stride, ctx.padding, len(weight)
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        for_weight = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], channels, [False, True, False]
+        )[1]
+        if not ctx.needs_input_grad[0]:
+            return None, for_weight, None, None
+        places = [side + 2 * padding - kernel + 1 for side in x.shape[-2:]]
+        spread = torch.zeros(
+            (len(x), channels, *places), dtype=gradient.dtype, device=gradient.device
+        ).contiguous(memory_format=torch.channels_last)  # fmt: skip
+        spread[:, :, ::stride, ::stride] = gradient
+        for_input = F.conv2d(spread, weight.flip(2, 3), None, 1, kernel - 1 - padding, groups=channels)
+        return for_input, for_weight, None, None
+
+
+def _forward(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    padding = conv.padding[0]
+    if type(conv).__name__ == "Conv2dSame":  # timm's TensorFlow padding: pad first, unevenly
+        from timm.layers.padding import pad_same
+
+        x, padding = pad_same(x, list(conv.kernel_size), list(conv.stride)), 0
+    return _StridedDepthwise.apply(x, conv.weight.to(x.dtype), conv.stride[0], padding)  # type: ignore[return-value]
+
+
+def _strided_depthwise(module: nn.Module) -> bool:
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.groups == module.in_channels == module.out_channels > 1
+        and module.stride[0] == module.stride[1] > 1
+        and module.kernel_size[0] == module.kernel_size[1]
+        and module.dilation == (1, 1)
+        and module.bias is None
+        and not isinstance(module.padding, str)
+        and module.padding[0] == module.padding[1]
+    )
+
+
+@contextmanager
+def fast_depthwise(network: nn.Module, enabled: bool) -> Iterator[None]:
+    """Within it, strided depthwise convolutions of `network` use the fast gradient."""
+    convs = [module for module in network.modules() if enabled and _strided_depthwise(module)]
+    for conv in convs:
+        conv.forward = functools.partial(_forward, conv)
+    try:
+        yield
+    finally:
+        for conv in convs:
+            del conv.forward

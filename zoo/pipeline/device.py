@@ -1,0 +1,78 @@
+"""Device and precision, decided in one place."""
+
+import resource
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.types import Backbone
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where tensors live and in which precision the backbone runs; heads always run in float32."""
+
+    name: str
+    precision: str
+
+    def autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.name, torch.bfloat16, enabled=self.precision == "bf16")
+
+    @property
+    def title(self) -> str:
+        return torch.cuda.get_device_name() if self.name == "cuda" else "cpu"
+
+
+def choose(name: str = "auto", precision: str = "auto") -> Device:
+    """The device asked for, or the GPU where there is one.
+
+    bf16 is chosen where the hardware multiplies it: there it is faster for every backbone measured in
+    `benchmarks/speed/test_training.py`, and the choice stays the same from run to run, as a timed one would not.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ZooError(f"--device {name}: choose auto, cpu or cuda")
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ZooError(f"--precision {precision}: choose auto, fp32 or bf16")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ZooError("--device cuda: torch finds no CUDA device here; use --device cpu, or leave it out")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if name == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        precision = "bf16" if fast else "fp32"
+    return Device(name, precision)
+
+
+def peak_memory_mb() -> float:
+    """Highest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+
+
+class AtPrecision(Backbone):
+    """A trained backbone in eval mode that runs at the device's precision and hands out float32."""
+
+    def __init__(self, backbone: Backbone, device: Device) -> None:
+        super().__init__()
+        self.inner = backbone.to(device.name, memory_format=torch.channels_last).eval()
+        self.device = device
+        self.name, self.dim, self.mean_pooled = backbone.name, backbone.dim, backbone.mean_pooled
+
+    def hidden(self, images: Tensor) -> Tensor:
+        with self.device.autocast():
+            return self.inner.hidden(images.contiguous(memory_format=torch.channels_last)).float()
+
+    def embed(self, hidden: Tensor) -> Tensor:
+        with self.device.autocast():
+            return self.inner.embed(hidden).float()
+
+    def neck(self, pooled: Tensor) -> Tensor:
+        with self.device.autocast():
+            return self.inner.neck(pooled).float()
+
+    def grid(self, hidden: Tensor) -> Tensor:
+        return self.inner.grid(hidden)

@@ -1,0 +1,56 @@
+"""A fitted method on its dataset: classifiers for episodes, images, masks, probabilities."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo.data.items import Items
+from zoo.pipeline.device import AtPrecision
+from zoo.pipeline.evaluate import support_of
+from zoo.pipeline.train import as_images
+from zoo.record import Episode
+from zoo.types import Classifier, Method
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that stays the same while episodes and explainers change."""
+
+    backbone: AtPrecision
+    method: Method
+    state: nn.Module | None
+    items: Items
+    classes: np.ndarray
+    """Dataset-wide numbers of the benchmark's classes"""
+    temperature: float
+    fill: Tensor
+    """(3,) mean colour of the training images"""
+
+    @torch.no_grad()
+    def classifier(self, episode: Episode) -> Classifier:
+        """The method fitted to the episode's support images."""
+        hidden = self.backbone.hidden(self.images(episode.support))
+        support = support_of(episode, self.backbone.embed(hidden), self.classes)
+        return Classifier(self.backbone, self.method, self.method.fit(self.state, support), support, hidden)
+
+    def images(self, numbers: np.ndarray) -> Tensor:
+        """Items (n,) as images (n, 3, H, W) in 0..1."""
+        return as_images(self.items.pixels[numbers], self.backbone.device)
+
+    def masks(self, numbers: np.ndarray) -> Tensor | None:
+        """(n, H, W) bool: the cell, nucleus and cytoplasm together; None where the dataset has no masks."""
+        if self.items.masks is None:
+            return None
+        return torch.from_numpy(self.items.masks[numbers] > 0).to(self.backbone.device.name)
+
+    @torch.no_grad()
+    def scores(self, classifier: Classifier, images: Tensor) -> Tensor:
+        """(n, way), over the temperature that was fitted on validation items: ready for a softmax."""
+        return classifier(images) / self.temperature
+
+    def probability(self, classifier: Classifier) -> Callable[[Tensor, Tensor], Tensor]:
+        """Softmax probability of each image's target class: (n, 3, H, W), (n,) -> (n,)."""
+        return lambda images, target: self.scores(classifier, images).softmax(1).gather(1, target[:, None]).squeeze(1)

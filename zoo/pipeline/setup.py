@@ -1,0 +1,166 @@
+"""From what the user typed to what is run: benchmark, items, split, backbone, method, all checked before any work."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo import registry
+from zoo.data import benchmark as benchmarks
+from zoo.data import card, load, splits
+from zoo.data.benchmark import Benchmark
+from zoo.data.items import Items, View
+from zoo.data.splits import Split, hash64
+from zoo.errors import ZooError
+from zoo.pipeline import cache
+from zoo.pipeline.device import Device, choose
+from zoo.pipeline.progress import say
+from zoo.types import Backbone, Explainer, Learned, Method
+from zoo.weights import sha256
+
+DEFAULT_BENCHMARKS = ("pbc_8way_5shot", "smear_8way_5shot")
+"""The first whose dataset is there is run when none is named."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One row to be measured."""
+
+    benchmark: Benchmark
+    items: Items
+    classes: np.ndarray
+    """Dataset-wide numbers of the benchmark's classes, ascending"""
+    split: Split
+    method_name: str
+    method: Method
+    explainer_name: str | None
+    explainer: Explainer | None
+    backbone_name: str
+    backbone: Backbone
+    weights: str
+    weights_sha256: str
+    seed: int
+    device: Device
+
+    @property
+    def train_items(self) -> np.ndarray:
+        """Numbers of the training items that the method may see, of the benchmark's classes, ascending."""
+        train = self.split.train[np.isin(self.items.labels[self.split.train], self.classes)]
+        budget = self.method.labels_per_class if isinstance(self.method, Learned) else 0
+        if not budget:
+            return train
+        ranks = np.array([hash64("labels", self.items.names[number]) for number in train], np.uint64)
+        order = train[np.argsort(ranks, kind="stable")]
+        kept = [order[self.items.labels[order] == label][:budget] for label in self.classes]
+        return np.sort(np.concatenate(kept))
+
+
+def setup(
+    method: str,
+    explainer: str | None = None,
+    benchmark: str | None = None,
+    dataset: str | None = None,
+    way: int | None = None,
+    shot: int | None = None,
+    bank: str | None = None,
+    episodes: int | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Setup:
+    """Resolve every name, read the data and the weights. Raises ZooError for the first thing that is wrong."""
+    for_method, for_explainer = _settings(method, explainer, settings or {})
+    built_method = registry.method(method, for_method)
+    built_explainer = registry.explainer(explainer, for_explainer) if explainer else None
+    where = choose(device, precision)
+    chosen = _benchmark(benchmark, dataset, way, shot, bank, episodes)
+    name = backbone or chosen.backbone
+    network, label, digest = _backbone(name, weights, seed)
+    items = load.load(chosen.dataset, _view(chosen))
+    return Setup(
+        benchmark=chosen,
+        items=items,
+        classes=chosen.class_numbers(items),
+        split=splits.split(items, chosen.train_per_class, chosen.validation_per_class),
+        method_name=method,
+        method=built_method,
+        explainer_name=explainer,
+        explainer=built_explainer,
+        backbone_name=name,
+        backbone=network,
+        weights=label,
+        weights_sha256=digest,
+        seed=seed,
+        device=where,
+    )
+
+
+def _settings(method: str, explainer: str | None, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """`key=value` belongs to the method where it has such a field, `explainer.key=value` always to the explainer."""
+    for_explainer = {key.split(".", 1)[1]: text for key, text in given.items() if key.startswith(f"{explainer}.")}
+    for_method = {key: text for key, text in given.items() if not key.startswith(f"{explainer}.")}
+    if explainer:
+        own = {field.name for field in fields(registry.plugin("methods", method))}
+        theirs = {field.name for field in fields(registry.plugin("explainers", explainer))}
+        for key in [key for key in for_method if key in theirs - own]:
+            for_explainer[key] = for_method.pop(key)
+    return for_method, for_explainer
+
+
+def _benchmark(
+    name: str | None, dataset: str | None, way: int | None, shot: int | None, bank: str | None, episodes: int | None
+) -> Benchmark:
+    free = {key: value for key, value in (("way", way), ("shot", shot), ("bank", bank)) if value is not None}
+    if name is not None:
+        if dataset is not None or free or episodes is not None:
+            raise ZooError("--benchmark fixes dataset, way, shot, bank and episodes; leave those out, or --benchmark")
+        return benchmarks.benchmark(name)
+    if dataset is None:
+        name = next(name for name in DEFAULT_BENCHMARKS if load.present(benchmarks.benchmark(name).dataset))
+        dataset = benchmarks.benchmark(name).dataset
+        if name == DEFAULT_BENCHMARKS[0]:
+            say(f"benchmark {name}: no benchmark was named, and PBC is present")
+        else:
+            say(f"benchmark {name}: no benchmark was named, and PBC is not here (`zoo data get pbc`); synthetic cells")
+        if not free and episodes is None:
+            return benchmarks.benchmark(name)
+    if dataset not in load.cards():
+        return benchmarks.ad_hoc(dataset, episodes=episodes, **free)
+    return benchmarks.ad_hoc(dataset, episodes=episodes, **free)
+
+
+def _view(benchmark: Benchmark) -> View | None:
+    if benchmark.dataset not in load.cards():
+        return View(benchmark.crop, benchmark.side) if benchmark.side else None
+    own = card.read(benchmark.dataset)
+    return View(benchmark.crop or own.crop, benchmark.side or own.side)
+
+
+def _backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, str, str]:
+    """The network, a word for its weights, and their hash (empty for random ones)."""
+    if weights is not None and weights != "none":
+        file = Path(weights)
+        digest = sha256(file)
+        return registry.backbone(name, file, seed=seed), file.name, digest
+    network = registry.backbone(name, None, pretrained=weights is None, seed=seed)
+    if weights == "none" or name in registry.names("backbones"):
+        return network, "random", ""
+    return network, "timm", cache.state_sha256(network)
+
+
+def command(method: str, explainer: str | None = None, **choices: Any) -> str:
+    """The command line that makes the row again; files by their names alone."""
+    words = ["zoo", "run", "--method", method] + (["--explainer", explainer] if explainer else [])
+    defaults = {"seed": 0, "device": "auto", "precision": "auto"}
+    for key, value in choices.items():
+        if key == "settings":
+            words += [word for name, text in (value or {}).items() for word in ("--set", f"{name}={text}")]
+        elif value is not None and value != defaults.get(key):
+            words += [f"--{key}", Path(value).name if key in ("weights", "dataset") else str(value)]
+    return shlex.join(words)
