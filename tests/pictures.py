@@ -12,9 +12,9 @@ def noise(seed: int, height: int = 40, width: int = 40) -> np.ndarray:
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def save(file: Path, image: np.ndarray, **options: object) -> Path:
+def save(file: Path, image: np.ndarray, quality: int = 90) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(file, **options)
+    Image.fromarray(image).save(file, quality=quality)
     return file
 
 

@@ -9,7 +9,7 @@ from zoo.board import statistics
 from zoo.record import BankSpec, ExplanationRow, Explanations, Predictions, Provenance, Record, pack_numbers
 
 PROTOCOL = "b" * 64
-BETTER = {"deletion": False, "insertion": True}
+BETTER = {"deletion": False, "insertion": True, "saliency_jaccard": True, "pointing_game": True}
 
 
 def predictions(

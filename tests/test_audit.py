@@ -27,7 +27,9 @@ def test_clean_data(mine: Path):
 def test_planted_flaws_are_found(mine: Path):
     shutil.copy(mine / "a" / "a_0.jpg", mine / "a" / "copy.jpg")
     shutil.copy(mine / "a" / "a_1.jpg", mine / "b" / "other.jpg")
-    save(mine / "b" / "saved_again.jpg", noise(2), quality=60)  # the picture of a_2
+    picture = np.random.default_rng(0).integers(40, 216, (16, 16, 3), dtype=np.uint8).repeat(20, 0).repeat(20, 1)
+    save(mine / "a" / "a_2.jpg", picture)
+    save(mine / "b" / "saved_again.jpg", picture, quality=80)
     (mine / "a" / ".DS_1.jpg").write_bytes(b"x")
     (mine / "b" / "notes.txt").write_text("x")
     truncate(save(mine / "b" / "broken.jpg", noise(50, 300, 300)))

@@ -70,7 +70,8 @@ def test_masks_of_class_numbers_stay_as_they_are(tmp_path: Path):
 def test_npz(tmp_path: Path):
     listing = readers.npz(npz(tmp_path / "x.npz"), EIGHT)
     assert [e.name for e in listing.entries] == [
-        "test/00000", "test/00001", "train/00000", "train/00001", "train/00002", "train/00003", "val/00000", "val/00001"]
+        "test/00000", "test/00001", "train/00000", "train/00001", "train/00002", "train/00003",
+        "val/00000", "val/00001"]
     assert [e.label for e in listing.entries] == [5, 6, 7, 0, 1, 2, 3, 4]
     with np.load(tmp_path / "x.npz") as arrays:
         assert (listing.entries[3].source.read()[0] == arrays["train_images"][1]).all()

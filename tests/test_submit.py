@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from records import PROTOCOL, drawn, explained, record
 
@@ -51,7 +52,7 @@ def test_a_record_without_explanations_is_taken(tmp_path: Path) -> None:
         ("explanations.rows.siamcam.values", {}, "each metric needs 6 values"),
         ("explanations.correct", [True], "6 items but 1 entries in correct"),
         ("explanations.items", ["x"] * 6, "not among the predictions"),
-        ("predictions.predicted", pack_numbers([0] * 80), "figures.accuracy: value"),
+        ("predictions.predicted", pack_numbers(np.zeros(80)), "figures.accuracy: value"),
         ("predictions.query", "AAAA", "their numbers are damaged"),
         ("benchmark", "toy_2way_1shot", "unknown benchmark 'toy_2way_1shot': did you mean 'toy_2way_5shot'"),
         ("provenance.benchmark_sha256", "c" * 64, "has changed since this record was made"),

@@ -14,6 +14,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, verify, audit.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
+Backbone = Annotated[str | None, typer.Option(help="conv4 or any timm name; else the benchmark's own.")]
+Weights = Annotated[str | None, typer.Option(help="FILE.safetensors, or none for random; else timm's own.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of a plug-in; repeatable.")]
+Seed = Annotated[int, typer.Option(help="Seed of training.")]
+DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Dataset = Annotated[str, typer.Argument(help="A dataset's name, or your own class folders or CSV.")]
 Kind = Literal["methods", "explainers", "backbones", "datasets", "benchmarks", "metrics"]
 
 
@@ -29,21 +35,21 @@ def main() -> None:
 @app.command()
 def run(
     method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")],
-    explainer: Annotated[str | None, typer.Option(help="Name from `zoo list explainers`; none = accuracy only.")] = None,
+    explainer: Annotated[str | None, typer.Option(help="Name from `zoo list explainers`; or none.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Name from `zoo list benchmarks`.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset's name, or your own class folders or CSV.")] = None,
     way: Annotated[int | None, typer.Option(help="Classes an episode.")] = None,
     shot: Annotated[int | None, typer.Option(help="Support images a class.")] = None,
     bank: Annotated[str | None, typer.Option(help="standard, disjoint, dirichlet or all.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Episodes in the bank.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="conv4 or any timm name; the benchmark's own if left out.")] = None,
-    weights: Annotated[str | None, typer.Option(help="FILE.safetensors, or none; timm's own if left out.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the method or explainer; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    set_: Settings = None,
+    seed: Seed = 0,
+    device: DeviceName = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     out: Annotated[Path, typer.Option(help="Where records and pictures go.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record, and nothing else, to standard output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record alone to standard output.")] = False,
 ) -> None:
     """Run a method, and an explainer, on a benchmark: one record, a table, a picture."""
     import zoo
@@ -75,12 +81,12 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Your images.")],
     support: Annotated[Path, typer.Option(help="A folder with one sub-folder of images a class.")],
     method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")],
-    benchmark: Annotated[str | None, typer.Option(help="On whose training split a learned method is trained.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="conv4 or any timm name; the benchmark's own if left out.")] = None,
-    weights: Annotated[str | None, typer.Option(help="FILE.safetensors, or none; timm's own if left out.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the method; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    benchmark: Annotated[str | None, typer.Option(help="Whose training split a learned method trains on.")] = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    set_: Settings = None,
+    seed: Seed = 0,
+    device: DeviceName = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
 ) -> None:
     """Classify your own images by your own support set."""
@@ -91,7 +97,7 @@ def predict(
         seed=seed, device=device,
     )  # fmt: skip
     if as_json:
-        print(json.dumps([{"image": str(p.image), "predicted": p.predicted, "probability": p.probability} for p in found]))
+        print(json.dumps([prediction._asdict() | {"image": str(prediction.image)} for prediction in found]))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -188,7 +194,7 @@ def data_verify(name: Annotated[str, typer.Argument(help="Name from `zoo data li
 
 
 @data_app.command("audit")
-def data_audit(name: Annotated[str, typer.Argument(help="A dataset's name, or your own class folders or CSV.")]) -> None:
+def data_audit(name: Dataset) -> None:
     """Duplicates, label conflicts, broken and odd files, colour shift, class balance."""
     from rich.console import Console
 

@@ -35,7 +35,8 @@ def details(kind: str, name: str) -> RenderableType:
     for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
         kind_ = typing.get_type_hints(cls)[field.name]
         choices = typing.get_args(kind_)
-        lines.add_row(field.name, escape(" | ".join(choices) if choices else kind_.__name__), escape(str(field.default)))
+        accepts = " | ".join(choices) if choices else kind_.__name__
+        lines.add_row(field.name, escape(accepts), escape(str(field.default)))
     return Group(lines, escape(f"paper: {getattr(cls, 'paper', 'none')}"))
 
 

@@ -44,9 +44,12 @@ def pair_weights(
     query: Tensor,
     support: Tensor,
     pairs: Tensor,
-    distance: Literal["l2", "cosine"],
+    distance: Literal["l2", "cosine", "inner"],
 ) -> tuple[Tensor, Tensor]:
     """Channel weights of query-support pairs: d(-distance) / d(maps), averaged over places.
+
+    "inner" is the inner product of the two with their lengths held fixed: through a mean over places the weighted
+    maps then are each place's share of the similarity, where the other two say what would make it grow.
 
     Hidden tensors `query` (n, ...) and `support` (k, ...); `pairs` (n, s) long, the supports to pair with each query;
     the distance is taken after `compared`. Returns the weights of the queries' and of the supports' maps, both
@@ -64,11 +67,15 @@ def pair_weights(
         a = part.repeat_interleave(others.shape[1], 0).requires_grad_()
         b = support[others.flatten()].requires_grad_()
         with torch.enable_grad():
-            left, right = compared(rest(a).float()), compared(rest(b).float())
+            x, y = rest(a).float(), rest(b).float()
+            left, right = compared(x), compared(y)
             if distance == "l2":
                 likeness = -((left - right).square().sum(-1) + 1e-12).sqrt()
-            else:
+            elif distance == "cosine":
                 likeness = F.cosine_similarity(left, right)
+            else:
+                likeness = (x * unit(right).detach()).sum(-1) / x.detach().norm(dim=-1)
+                likeness = likeness + (y * unit(left).detach()).sum(-1) / y.detach().norm(dim=-1)
             gradients = torch.autograd.grad(likeness.sum(), (a, b))
         if not backbone.mean_pooled:
             gradients = [backbone.grid(gradient).mean((2, 3)) for gradient in gradients]

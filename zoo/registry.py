@@ -89,17 +89,17 @@ def prediction_metric(name: str) -> "PredictionMetric":
 
 
 def backbone(name: str, weights: Path | None = None, pretrained: bool = True, seed: int = 0) -> "Backbone":
-    """The backbone of that name: a file of the folder, or any name that one of its classes accepts.
+    """The backbone of that name: a file of the folder, or any name that one of its classes knows.
 
     weights: a safetensors file. pretrained: without a file, take published weights where there are any.
     """
+    known: list[str] = []
     for file in sorted(names("backbones"), key=lambda file: file != name):
         cls: Any = plugin("backbones", file)
-        if cls.accepts(name):
+        if name in (own := cls.known()):
             return cls.create(name, weights, pretrained, seed)
-    import timm
-
-    raise unknown("backbone", name, [*names("backbones"), *timm.list_models()], "zoo list backbones")
+        known += own
+    raise unknown("backbone", name, known, "zoo list backbones")
 
 
 def _parse(name: str, key: str, text: str, kind: Any) -> Any:

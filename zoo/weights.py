@@ -17,7 +17,7 @@ CARDS = Path(__file__).parent / "weights.toml"
 def sha256(path: Path) -> str:
     """Hash of a weights file; a missing one is the user's mistake."""
     if not path.is_file():
-        raise ZooError(f"--weights {path}: no such file; give a .safetensors file, or --weights none for random weights")
+        raise ZooError(f"--weights {path}: no such file; give a .safetensors file, or --weights none for random ones")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -28,7 +28,7 @@ def load_file(network: nn.Module, path: Path, name: str) -> None:
     from safetensors.torch import load_file as read
 
     if path.suffix != ".safetensors":
-        raise ZooError(f"--weights {path}: only .safetensors files are read; convert it with safetensors.torch.save_file")
+        raise ZooError(f"--weights {path}: only .safetensors is read; convert it with safetensors.torch.save_file")
     try:
         tensors = read(path)
     except (SafetensorError, OSError) as problem:
@@ -78,6 +78,13 @@ def timm_model(
     if weights is not None:
         load_file(network, weights, name)
     return network, card.get("mean", network.pretrained_cfg["mean"]), card.get("std", network.pretrained_cfg["std"])
+
+
+def timm_is_vit(name: str) -> bool:
+    """Whether timm builds that name from its plain vision transformer."""
+    import timm
+
+    return timm.models.model_entrypoint(name).__module__.endswith(".vision_transformer")
 
 
 def folded(network: nn.Module) -> bool:

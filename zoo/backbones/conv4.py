@@ -11,7 +11,10 @@ from zoo.weights import load_file
 
 def _block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+        nn.Conv2d(before, after, 3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
     )
 
 
@@ -29,8 +32,8 @@ class Conv4(Backbone):
         self.blocks = nn.Sequential(_block(3, 64), _block(64, 64), _block(64, 64), _block(64, 64))
 
     @classmethod
-    def accepts(cls, name: str) -> bool:
-        return name == cls.name
+    def known(cls) -> list[str]:
+        return [cls.name]
 
     @classmethod
     def create(cls, name: str, weights: Path | None, pretrained: bool, seed: int) -> "Conv4":

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.types import Backbone
-from zoo.weights import timm_model
+from zoo.weights import timm_is_vit, timm_model
 
 
 class TimmCNN(Backbone):
@@ -33,10 +33,10 @@ class TimmCNN(Backbone):
         self.dim = embedding.shape[1]
 
     @classmethod
-    def accepts(cls, name: str) -> bool:
+    def known(cls) -> list[str]:
         import timm
 
-        return timm.is_model(name) and "vision_transformer" not in timm.models.model_entrypoint(name).__module__
+        return [name for name in timm.list_models() if not timm_is_vit(name)]
 
     @classmethod
     def create(cls, name: str, weights: Path | None, pretrained: bool, seed: int) -> "TimmCNN":

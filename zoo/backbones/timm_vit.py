@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.types import Backbone
-from zoo.weights import timm_model
+from zoo.weights import timm_is_vit, timm_model
 
 
 class TimmViT(Backbone):
@@ -27,10 +27,10 @@ class TimmViT(Backbone):
         self.mean_pooled = self.network.global_pool == "avg" and self.network.attn_pool is None
 
     @classmethod
-    def accepts(cls, name: str) -> bool:
+    def known(cls) -> list[str]:
         import timm
 
-        return timm.is_model(name) and timm.models.model_entrypoint(name).__module__.endswith(".vision_transformer")
+        return [name for name in timm.list_models() if timm_is_vit(name)]
 
     @classmethod
     def create(cls, name: str, weights: Path | None, pretrained: bool, seed: int) -> "TimmViT":

@@ -163,10 +163,10 @@ def _tally(answers: Answers, classes: int) -> _Tally:
     right = pair // classes == pair % classes
     cells = np.arange(len(found))
     return _Tally(
-        counts=_matrix(np.ones(len(cell)), cell, answers.group, (len(found), groups)).astype(np.float32),
+        counts=_matrix(np.ones(len(cell), np.float32), cell, answers.group, (len(found), groups)),
         episode=episode,
         by_episode=_matrix(np.ones(len(found)), episode, cells, (episodes, len(found))),
-        right_by_episode=_matrix(right, episode, cells, (episodes, len(found))),
+        right_by_episode=_matrix(right.astype(np.float64), episode, cells, (episodes, len(found))),
         by_pair=_matrix(np.ones(len(found)), pair, cells, (classes**2, len(found))),
         classes=classes,
         episodes=episodes,
@@ -175,7 +175,7 @@ def _tally(answers: Answers, classes: int) -> _Tally:
 
 
 def _matrix(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
-    return sparse.csr_array((values.astype(np.float64), (rows, columns)), shape=shape)
+    return sparse.csr_array((values, (rows, columns)), shape=shape)
 
 
 def _reduce(tally: _Tally, episode_weights: np.ndarray, group_weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -114,9 +114,8 @@ def _index(ranked: Ranked, papers: Published) -> str:
     else:
         lines += ["There is no record yet: `zoo run`, then `zoo submit RECORD`."]
     lines += ["", "Benchmarks and banks are not comparable with one another; each board says how it is measured.", ""]
-    lines += ["## Reported by papers", ""]
-    lines += ["Copied from the papers, measured by nobody here.", ""]
-    named = ["paper", "method", "backbone", "way / shot", "labels seen", "figures in %", "images", "stands beside", "note"]
+    lines += ["## Reported by papers", "", "Copied from the papers, measured by nobody here. Figures in per cent.", ""]
+    named = ["paper", "method", "backbone", "way / shot", "labels seen", "figures", "images", "stands beside", "note"]
     lines += table(named, (_paper_row(paper, row) for paper in papers.papers for row in paper.rows))
     return "\n".join(lines) + "\n"
 

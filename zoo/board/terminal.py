@@ -20,9 +20,8 @@ def show(record: Record, papers: Published) -> RenderableType:
     paper = published.main_row(papers.for_benchmark(record.benchmark), record.classes)
     parts: list[RenderableType] = [Text(one_line(_title(record))), _accuracy(record, paper), _summary(record, paper)]
     if found := record.explanations:
-        right = sum(found.correct)
-        parts += [Text(), Text(f"{len(found.items)} queries explained, {right} of them classified right; floors are dim")]
-        parts.append(_explainers(found.rows, record.explainer))
+        count = f"{len(found.items)} queries explained, {sum(found.correct)} of them classified right; floors are dim"
+        parts += [Text(), Text(count), _explainers(found.rows, record.explainer)]
     return Group(*parts, Text(), _cost(record))
 
 
@@ -61,7 +60,7 @@ def _beside(figure: Figure, said: float | None) -> tuple[str, str]:
 
 
 def _summary(record: Record, paper: Reported | None) -> Text:
-    figures = [f"{name.replace('_', ' ')} {percent(figure)}" for name, figure in record.figures.items()]
+    figures = [f"{name.replace('_', ' ').replace('f1', 'F1')} {percent(one)}" for name, one in record.figures.items()]
     validation = record.validation_accuracy
     lines = [
         ", ".join(figures),

@@ -1,4 +1,4 @@
-"""What is odd in a dataset: duplicates, conflicts, strange files, strange sizes, a second colour batch, class balance."""
+"""What is odd in a dataset: duplicates, conflicts, strange files and sizes, a second colour batch, class balance."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -78,8 +78,7 @@ class Report:
             f"other files: {len(self.other_files)}" + _first(self.other_files),
             f"unreadable images: {len(self.unreadable)}" + _first(self.unreadable),
             "sizes: " + ", ".join(f"{size} {count}" for size, count in list(self.sizes.items())[:8]),
-            f"odd sizes: {len(self.odd)}"
-            + (" (" + ", ".join(f"{name} {count}" for name, count in self.odd_per_class.items()) + ")" if self.odd else ""),
+            f"odd sizes: {len(self.odd)}" + _first((f"{name} {n}" for name, n in self.odd_per_class.items()), most=20),
             "background of odd sizes against the rest (R, G, B): "
             + ("none to compare" if shift is None else ", ".join(f"{value:+.1f}" for value in shift)),
         ]
@@ -146,9 +145,8 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
 def _background(image: np.ndarray) -> np.ndarray:
     """(3,) median colour of the brighter half of the outer frame: plasma rather than cells."""
     rim = max(1, min(image.shape[:2]) // 20)
-    frame = np.concatenate([
-        image[:rim].reshape(-1, 3), image[-rim:].reshape(-1, 3), image[:, :rim].reshape(-1, 3), image[:, -rim:].reshape(-1, 3)
-    ])
+    sides = (image[:rim], image[-rim:], image[:, :rim], image[:, -rim:])
+    frame = np.concatenate([side.reshape(-1, 3) for side in sides])
     light = frame.sum(1, dtype=np.int64)
     return np.median(frame[light >= np.median(light)], axis=0)
 

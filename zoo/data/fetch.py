@@ -50,7 +50,8 @@ def get(name: str, source: Path | None = None) -> str:
                 for file in files:
                     file.unlink(missing_ok=True)
     except OSError as error:
-        raise ZooError(f"{error.filename or paths.data()}: {error.strerror}; free some space or set ZOO_DATA elsewhere") from None
+        where, why = error.filename or paths.data(), error.strerror or "not all could be copied"
+        raise ZooError(f"{where}: {why}; check the space and the permissions, or set ZOO_DATA elsewhere") from None
     problems = verify(name)
     return f"{name}: in {card.root}{_part(card)}" + (
         f"; {len(problems)} problems (`zoo data verify {name}`), first: {problems[0]}" if problems else "")
@@ -114,7 +115,9 @@ def _download(card: Card, item: Download) -> Path:
     try:
         return Path(pooch.retrieve(item.url, item.hash or None, item.file, folder, downloader=downloader))
     except ValueError:  # pooch's word for a wrong hash
-        raise ZooError(f"{item.url}: what came does not have the hash {item.hash}; run the command again, or {_by_hand(card)}") from None
+        raise ZooError(
+            f"{item.url}: what came does not have the hash {item.hash}; run the command again, or {_by_hand(card)}"
+        ) from None
 
 
 def _continue(card: Card, url: str, part: Path) -> None:
@@ -142,8 +145,9 @@ def _continue(card: Card, url: str, part: Path) -> None:
             total = have + int(length) if length else None
             with part.open("ab" if have else "wb") as out:
                 _copy(answer, out, have, total, f"downloading {card.name}")
-        if total is not None and part.stat().st_size < total:
-            raise ZooError(f"{url}: the connection ended at {part.stat().st_size} of {total} bytes; run the command again to go on")
+        size = part.stat().st_size
+        if total is not None and size < total:
+            raise ZooError(f"{url}: the connection ended at {size} of {total} bytes; run the command again to go on")
     except urllib.error.HTTPError as error:
         if error.code == 416:
             part.unlink()

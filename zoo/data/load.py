@@ -31,7 +31,7 @@ def present(dataset: str) -> bool:
     card = card_file.read(dataset)
     if card.layout == "generated":
         return True
-    patterns = {"npz": ["*.npz"], "pairs": ["Class Labels of *.csv"], "folders": [f"{name}/*.*" for name in card.classes]}
+    patterns = {"npz": ("*.npz",), "pairs": ("Class Labels of *.csv",), "folders": [f"{c}/*.*" for c in card.classes]}
     return any(not file.name.startswith(".") for pattern in patterns[card.layout] for file in card.root.glob(pattern))
 
 
@@ -55,7 +55,7 @@ def load(dataset: str, view: View | None = None) -> Items:
     dropped = sorted(listing.dropped + [f"{file}: {reason}" for file, reason in left_out.items() if file in there])
     entries, hashes = [entry for entry, _ in kept], [digest for _, digest in kept]
     if not entries:
-        raise ZooError(f"{dataset}: no image is left after dropping {len(dropped)}; `zoo data audit {dataset}` says why")
+        raise ZooError(f"{dataset}: all {len(dropped)} files were dropped; `zoo data audit {dataset}` says why")
     facts = {"dataset": name, "subset": subset, "classes": listing.classes, "dropped": dropped}
     try:
         packed = pack.pack(entries, hashes, view, bool(hashes[0].mask) or bool(card and card.masks), facts)

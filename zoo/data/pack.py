@@ -53,7 +53,7 @@ def digests(entries: Sequence[Entry], root: str) -> list[Digest]:
             found = shown(pool.map(lambda i: entries[i].source.digest(), missing), len(missing), "hashing")
             known |= {stamps[i]: digest for i, digest in zip(missing, found, strict=True)}
     except OSError as error:
-        raise ZooError(f"{error.filename}: cannot be read ({error.strerror}); give read permission or delete it") from None
+        raise ZooError(f"{error.filename}: cannot be read ({error.strerror}); mend it or delete it") from None
     if missing:
         with _writing():
             _write_json(file, {stamp: known[stamp] for stamp in stamps})
@@ -181,7 +181,8 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ZooError(f"{paths.cache()}: cannot be written ({error.strerror}); set ZOO_CACHE to a folder that can") from None
+        why = f"cannot be written ({error.strerror})"
+        raise ZooError(f"{paths.cache()}: {why}; set ZOO_CACHE to a folder that can") from None
 
 
 def _write_json(file: Path, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import threading
 import zipfile
 import zlib
@@ -132,19 +133,18 @@ def folders(root: Path, classes: Iterable[str] = ()) -> Listing:
     for label, name in enumerate(found):
         if not (root / name).is_dir():
             continue
-        for file in sorted((root / name).rglob("*")):
-            relative = file.relative_to(root).as_posix()
-            if any(part.startswith(".") for part in file.relative_to(root).parts):
-                if not file.is_dir():
+        for folder, _, files in os.walk(root / name):
+            inside = Path(folder).relative_to(root).as_posix()
+            for file in files:
+                relative, path = f"{inside}/{file}", Path(folder, file)
+                if "/." in relative:
                     listing.dropped.append(f"{relative}: hidden file")
-            elif file.is_dir():
-                continue
-            elif not file.is_file():
-                listing.dropped.append(f"{relative}: a link to nothing")
-            elif file.suffix.lower() not in SUFFIXES:
-                listing.dropped.append(f"{relative}: not an image")
-            else:
-                listing.entries.append(Entry(relative, label, File(file)))
+                elif path.suffix.lower() not in SUFFIXES:
+                    listing.dropped.append(f"{relative}: not an image")
+                elif not path.is_file():
+                    listing.dropped.append(f"{relative}: a link to nothing")
+                else:
+                    listing.entries.append(Entry(relative, label, File(path)))
     return _sorted(listing)
 
 

@@ -19,7 +19,8 @@ class GradCAM(Explainer):
 
     @torch.no_grad()
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
-        return Explanation(torch.cat([_cam(classifier, *part) for part in zip(images.split(32), target.split(32))]))
+        parts = zip(images.split(32), target.split(32), strict=True)
+        return Explanation(torch.cat([_cam(classifier, *part) for part in parts]))
 
 
 def _cam(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ class Otsu(Explainer):
     above the threshold, the depth below it, so that the darkest pixels come first. An image of one green value
     gets zeros."""
 
-    paper: ClassVar[str] = "Otsu, A threshold selection method, IEEE Trans SMC 9(1), 1979, doi 10.1109/TSMC.1979.4310076"
+    paper: ClassVar[str] = "Otsu, A threshold selection method, 1979, doi 10.1109/TSMC.1979.4310076"
     needs: ClassVar[Literal["nothing"]] = "nothing"
     floor: ClassVar[bool] = True
 

@@ -29,8 +29,9 @@ class _StridedDepthwise(torch.autograd.Function):
         kernel, stride, padding, channels = weight.shape[-1], ctx.stride, ctx.padding, len(weight)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         for_weight = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], channels, [False, True, False]
-        )[1]
+            gradient, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], channels,
+            [False, True, False],
+        )[1]  # fmt: skip
         if not ctx.needs_input_grad[0]:
             return None, for_weight, None, None
         places = [side + 2 * padding - kernel + 1 for side in x.shape[-2:]]

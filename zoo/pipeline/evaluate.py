@@ -15,7 +15,9 @@ _AT_ONCE = 32_000_000
 """Most numbers of gathered features at a time (128 MB)."""
 
 
-def evaluate(method: Method, state: nn.Module | None, bank: Bank, embeddings: Tensor, classes: np.ndarray) -> list[np.ndarray]:
+def evaluate(
+    method: Method, state: nn.Module | None, bank: Bank, embeddings: Tensor, classes: np.ndarray
+) -> list[np.ndarray]:
     """Scores (q, way) of every episode. `embeddings` (items, d) is indexed by item number; `classes` are the
     benchmark's, as dataset-wide numbers."""
     scores: dict[int, np.ndarray] = {}

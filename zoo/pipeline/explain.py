@@ -60,7 +60,8 @@ def check(method: Method, explainer: Explainer, names: tuple[str, str]) -> None:
     """ZooError where the two do not go together."""
     reason = refusal(type(method), type(explainer))
     if reason:
-        fits = [name for name in registry.names("explainers") if not refusal(type(method), registry.plugin("explainers", name))]
+        others = registry.names("explainers")
+        fits = [name for name in others if not refusal(type(method), registry.plugin("explainers", name))]
         raise ZooError(f"explainer '{names[1]}' cannot explain '{names[0]}': {reason}; these can: {', '.join(fits)}")
 
 

@@ -79,10 +79,10 @@ def setup(
     built_method = registry.method(method, for_method)
     built_explainer = registry.explainer(explainer, for_explainer) if explainer else None
     where = choose(device, precision)
-    chosen = _benchmark(benchmark, dataset, way, shot, bank, episodes)
+    chosen = choose_benchmark(benchmark, dataset, way, shot, bank, episodes)
     name = backbone or chosen.backbone
-    network, label, digest = _backbone(name, weights, seed)
-    items = load.load(chosen.dataset, _view(chosen))
+    network, label, digest = load_backbone(name, weights, seed)
+    items = load.load(chosen.dataset, view(chosen))
     return Setup(
         benchmark=chosen,
         items=items,
@@ -113,9 +113,15 @@ def _settings(method: str, explainer: str | None, given: Mapping[str, str]) -> t
     return for_method, for_explainer
 
 
-def _benchmark(
-    name: str | None, dataset: str | None, way: int | None, shot: int | None, bank: str | None, episodes: int | None
+def choose_benchmark(
+    name: str | None = None,
+    dataset: str | None = None,
+    way: int | None = None,
+    shot: int | None = None,
+    bank: str | None = None,
+    episodes: int | None = None,
 ) -> Benchmark:
+    """The benchmark named, or one put together from its parts, or the first default whose dataset is here."""
     free = {key: value for key, value in (("way", way), ("shot", shot), ("bank", bank)) if value is not None}
     if name is not None:
         if dataset is not None or free or episodes is not None:
@@ -130,19 +136,16 @@ def _benchmark(
             say(f"benchmark {name}: no benchmark was named, and PBC is not here (`zoo data get pbc`); synthetic cells")
         if not free and episodes is None:
             return benchmarks.benchmark(name)
-    if dataset not in load.cards():
-        return benchmarks.ad_hoc(dataset, episodes=episodes, **free)
     return benchmarks.ad_hoc(dataset, episodes=episodes, **free)
 
 
-def _view(benchmark: Benchmark) -> View | None:
-    if benchmark.dataset not in load.cards():
-        return View(benchmark.crop, benchmark.side) if benchmark.side else None
-    own = card.read(benchmark.dataset)
+def view(benchmark: Benchmark) -> View:
+    """How the benchmark's images are cut and resized: its own word, then the card's, then that for own data."""
+    own = card.read(benchmark.dataset) if benchmark.dataset in load.cards() else load.OWN_VIEW
     return View(benchmark.crop or own.crop, benchmark.side or own.side)
 
 
-def _backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, str, str]:
+def load_backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, str, str]:
     """The network, a word for its weights, and their hash (empty for random ones)."""
     if weights is not None and weights != "none":
         file = Path(weights)

@@ -1,0 +1,164 @@
+"""Every method in the folder keeps the contract of zoo.types; a new file is covered by being there."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo import registry
+from zoo.types import Learned, Method, Support
+
+NAMES = registry.names("methods")
+D, WAY, SHOT, QUERIES = 16, 4, 5, 24
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def method(name: str) -> Method:
+    return registry.method(name)
+
+
+def state_of(method: Method, classes: int = 9) -> nn.Module | None:
+    if not isinstance(method, Learned):
+        return None
+    torch.manual_seed(0)
+    state = method.state(D, classes)
+    return state if state is None else state.eval().requires_grad_(False)
+
+
+def episode(way: int = WAY, shots: tuple[int, ...] = (SHOT,) * WAY, spread: float = 0.2) -> tuple[Support, Tensor, Tensor]:
+    """Well separated classes: supports, queries and the queries' labels."""
+    random = torch.Generator().manual_seed(way * 100 + sum(shots))
+    centres = 2 * torch.eye(D)[:way] + 0.3
+    labels = torch.repeat_interleave(torch.arange(way), torch.tensor(shots))
+    features = centres[labels] + spread * torch.randn(len(labels), D, generator=random)
+    truth = torch.arange(QUERIES) % way
+    queries = centres[truth] + spread * torch.randn(QUERIES, D, generator=random)
+    return Support(features, labels, torch.arange(way) * 2), queries, truth
+
+
+def scores_of(method: Method, support: Support, queries: Tensor) -> Tensor:
+    return method.scores(method.fit(state_of(method), support), queries)
+
+
+def test_file_is_short_and_says_what_it_is(name: str, method: Method) -> None:
+    file = Path(inspect.getfile(type(method)))
+    assert len(file.read_text("utf-8").splitlines()) <= 60
+    assert len(registry.summary("methods", name)) > 20
+    assert method.paper
+    assert type(method).__doc__
+
+
+@pytest.mark.parametrize(("way", "shots"), [(4, (5, 5, 5, 5)), (2, (1, 1)), (3, (1, 4, 2))])
+def test_scores_have_the_right_shape_and_are_finite(method: Method, way: int, shots: tuple[int, ...]) -> None:
+    support, queries, _ = episode(way, shots)
+    scores = scores_of(method, support, queries)
+    assert scores.shape == (QUERIES, way)
+    assert scores.isfinite().all()
+
+
+def test_separable_classes_are_separated(method: Method) -> None:
+    support, queries, truth = episode()
+    if not method.uses_support:
+        pytest.skip("a control that ignores supports")
+    assert (scores_of(method, support, queries).argmax(1) == truth).all()
+
+
+def test_unequal_shots_are_separated(method: Method) -> None:
+    support, queries, truth = episode(3, (1, 4, 2), spread=0.05)
+    if not method.uses_support:
+        pytest.skip("a control that ignores supports")
+    assert (scores_of(method, support, queries).argmax(1) == truth).all()
+
+
+def test_same_input_same_scores(method: Method) -> None:
+    support, queries, _ = episode()
+    assert torch.equal(scores_of(method, support, queries), scores_of(method, support, queries))
+
+
+def test_order_of_supports_does_not_matter(method: Method) -> None:
+    support, queries, _ = episode()
+    order = torch.randperm(len(support.labels), generator=torch.Generator().manual_seed(1))
+    other = Support(support.features[order], support.labels[order], support.classes)
+    torch.testing.assert_close(
+        scores_of(method, support, queries), scores_of(method, other, queries), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_relabelled_classes_permute_the_columns(method: Method) -> None:
+    support, queries, _ = episode()
+    new = torch.tensor([2, 0, 3, 1])  # old label -> new label
+    relabelled = Support(support.features, new[support.labels], support.classes[new.argsort()])
+    torch.testing.assert_close(
+        scores_of(method, relabelled, queries)[:, new], scores_of(method, support, queries), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_an_inductive_method_ignores_the_other_queries(method: Method) -> None:
+    if method.transductive:
+        pytest.skip("transductive")
+    support, queries, _ = episode()
+    alone = torch.cat([scores_of(method, support, query[None]) for query in queries])
+    torch.testing.assert_close(alone, scores_of(method, support, queries), rtol=1e-3, atol=1e-3)
+
+
+def test_inputs_stay_as_they_were(method: Method) -> None:
+    support, queries, _ = episode()
+    before = [part.clone() for part in (*support, queries)]
+    scores_of(method, support, queries)
+    assert all(torch.equal(a, b) for a, b in zip(before, (*support, queries), strict=True))
+
+
+def test_gradient_is_there_or_declared_missing(method: Method) -> None:
+    support, queries, _ = episode(spread=0.6)
+    queries.requires_grad_()
+    scores = scores_of(method, support, queries)
+    if not method.differentiable:
+        return
+    (gradient,) = torch.autograd.grad(scores[:, 0].sum(), queries)
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
+
+
+def test_episodes_map_together_or_it_is_declared(method: Method) -> None:
+    if not method.mappable:
+        pytest.skip("declares that it cannot be mapped")
+    episodes = [episode(spread=spread) for spread in (0.1, 0.2, 0.4)]
+    support = Support(*(torch.stack(parts) for parts in zip(*(one[0] for one in episodes), strict=True)))
+    queries = torch.stack([one[1] for one in episodes])
+    together = torch.vmap(lambda s, q: scores_of(method, s, q))(support, queries)
+    alone = torch.stack([scores_of(method, one[0], one[1]) for one in episodes])
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(registry.plugin("methods", name), Learned)])
+def test_a_learned_method_learns(name: str) -> None:
+    """Its batches index the training items, and following its loss separates two mixed-up classes."""
+    method = registry.method(name)
+    assert isinstance(method, Learned)
+    random = torch.Generator().manual_seed(0)
+    labels = np.repeat(np.arange(3), 30)
+    signal = torch.eye(3)[torch.from_numpy(labels)] + 0.3 * torch.randn(90, 3, generator=random)
+    noise = 3 * torch.randn(90, D, generator=random)
+    torch.manual_seed(0)
+    backbone, state = nn.Linear(D + 3, D), method.state(D, 3)
+    parameters = [*backbone.parameters(), *(state.parameters() if state else ())]
+    optimiser, losses = torch.optim.Adam(parameters, 1e-2), []
+    for epoch in range(30):
+        for batch in method.batches(labels, epoch, np.random.default_rng(epoch)):
+            assert batch.dtype.kind == "i"
+            assert 0 <= batch.min() <= batch.max() < len(labels)
+            rows = torch.from_numpy(batch)
+            loss = method.loss(state, backbone(torch.cat([signal, noise], 1)[rows]), torch.from_numpy(labels)[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
