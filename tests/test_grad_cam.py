@@ -12,23 +12,25 @@ from zoo.explainers.grad_cam import GradCAM
 class Network(nn.Module):
     """The classifier as a network with a layer of feature maps, as captum wants it."""
 
-    def __init__(self, fitted):
+    def __init__(self, fitted, of):
         super().__init__()
-        self.layer, self.fitted = fitted.backbone.features, fitted
+        self.layer, self.fitted, self.of = fitted.backbone.features, fitted, of
 
     def forward(self, images):
-        return self.fitted(images)
+        scores = self.fitted(images)
+        return scores if self.of == "score" else scores - scores.mean(1, keepdim=True)
 
 
+@pytest.mark.parametrize("of", ["score", "margin"])
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("neck", [True, False])
-def test_equals_captum(normalise, neck):
+def test_equals_captum(normalise, neck, of):
     fitted = classifier(TinyBackbone(neck=neck), normalise=normalise)
     query, target = images(40), torch.arange(40) % 3
-    network = Network(fitted)
+    network = Network(fitted, of)
     expected = LayerGradCam(network, network.layer).attribute(query, target=target, relu_attributions=True)
     assert isinstance(expected, torch.Tensor)
-    found = GradCAM().explain(fitted, query, target, seed=0).saliency
+    found = GradCAM(of=of).explain(fitted, query, target, seed=0).saliency
     torch.testing.assert_close(found, expected.squeeze(1).detach(), rtol=0, atol=1e-5)
     assert found.amax() > 1e-3
 

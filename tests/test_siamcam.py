@@ -13,7 +13,14 @@ def slow(classifier, query, support, distance):
     """The CAMs of one pair, by a backward pass from the distance to both feature maps."""
     a, b = (hidden.clone().requires_grad_() for hidden in (query[None], support[None]))
     left, right = (classifier.method.compared(classifier.backbone.embed(hidden)) for hidden in (a, b))
-    away = (left - right).norm() if distance == "l2" else 1 - F.cosine_similarity(left, right)
+    if distance == "l2":
+        away = (left - right).norm()
+    elif distance == "cosine":
+        away = 1 - F.cosine_similarity(left, right)
+    else:
+        x, y = (classifier.backbone.embed(hidden) for hidden in (a, b))
+        away = -(x * F.normalize(right).detach()).sum() / x.norm().detach()
+        away = away - (y * F.normalize(left).detach()).sum() / y.norm().detach()
     away.sum().backward()
     cams = []
     for hidden in (a, b):
@@ -24,7 +31,7 @@ def slow(classifier, query, support, distance):
     return cams
 
 
-@pytest.mark.parametrize("distance", ["l2", "cosine"])
+@pytest.mark.parametrize("distance", ["l2", "cosine", "inner"])
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("neck", [True, False])
 @pytest.mark.parametrize("pooled", [True, False])
@@ -57,7 +64,7 @@ def test_the_published_closed_form_for_unit_supports():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("distance", ["l2", "cosine"])
+@pytest.mark.parametrize("distance", ["l2", "cosine", "inner"])
 @pytest.mark.parametrize("pooled", [True, False])
 def test_planted_corner(distance, pooled):
     fitted = classifier(TinyBackbone(pooled=pooled, corner=True))
@@ -66,6 +73,18 @@ def test_planted_corner(distance, pooled):
     for maps in (found.saliency, found.support_saliency):
         assert (maps.sum((-2, -1)) > 0).all()
         torch.testing.assert_close(maps[..., :2, :2].sum((-2, -1)), maps.sum((-2, -1)))
+
+
+def test_inner_is_each_places_share_of_the_cosine():
+    fitted = classifier(TinyBackbone(), shots=(2, 2))
+    query, target = images(4), torch.tensor([0, 1, 0, 1])
+    found = SiamCAM(distance="inner").explain(fitted, query, target, seed=0)
+    q, s = (hidden.mean((2, 3)).detach() for hidden in (fitted.backbone.hidden(query), fitted.support_hidden))
+    own = s.unflatten(0, (2, 2))[target]
+    cosine = F.cosine_similarity(q[:, None], own, dim=2)
+    for maps in (found.per_support, found.support_saliency):  # ReLU maps: no place is negative, so the shares add up
+        assert maps is not None
+        torch.testing.assert_close(maps.sum((2, 3)), cosine)
 
 
 class Cached(Backbone):

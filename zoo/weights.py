@@ -88,10 +88,11 @@ def timm_is_vit(name: str) -> bool:
 
 
 def folded(network: nn.Module) -> bool:
-    """Whether every BatchNorm is an identity (folded into its convolution), so that training would break it."""
+    """Whether every BatchNorm is an exact identity (folded into its convolution), so that training would break it.
+    A fresh one is not: its variance is 1, not 1 - eps."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     return bool(norms) and all(
-        bool((norm.running_mean == 0).all()) and bool((norm.running_var + norm.eps - 1).abs().max() < 1e-4)
+        bool((norm.running_mean == 0).all()) and bool((norm.running_var + norm.eps - 1).abs().max() < norm.eps / 2)
         for norm in norms
         if norm.running_mean is not None and norm.running_var is not None
     )

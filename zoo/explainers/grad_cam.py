@@ -12,22 +12,28 @@ from zoo.types import Classifier, Explainer, Explanation
 @dataclass(frozen=True)
 class GradCAM(Explainer):
     """Selvaraju et al., 2017, equations 1 and 2, at the last tensor that still has places; the gradient goes through
-    `embed` alone. All zeros where every place speaks against the target, as published."""
+    `embed` alone. All zeros where every place speaks against the target, as published: with `of=score` common for
+    squared distances, where a longer embedding is farther from every class; `of=margin` cancels that."""
 
     paper: ClassVar[str] = "Selvaraju et al., Grad-CAM, ICCV 2017, arXiv 1610.02391"
     needs: ClassVar[Literal["gradient"]] = "gradient"
+    of: Literal["score", "margin"] = "score"
+    """score: the target's own, as published; margin: the target's minus the mean of all classes' (our variant)."""
 
     @torch.no_grad()
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
         parts = zip(images.split(32), target.split(32), strict=True)
-        return Explanation(torch.cat([_cam(classifier, *part) for part in parts]))
+        return Explanation(torch.cat([_cam(classifier, *part, self.of) for part in parts]))
 
 
-def _cam(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
+def _cam(classifier: Classifier, images: Tensor, target: Tensor, of: str) -> Tensor:
     grid = classifier.backbone.grid
     hidden = classifier.backbone.hidden(images).detach().requires_grad_()
     with torch.enable_grad():
-        score = classifier.from_hidden(hidden).gather(1, target.unsqueeze(1)).sum()
-        (gradient,) = torch.autograd.grad(score, hidden)
+        scores = classifier.from_hidden(hidden)
+        explained = scores.gather(1, target.unsqueeze(1)).sum()
+        if of == "margin":
+            explained = explained - scores.mean(1).sum()
+        (gradient,) = torch.autograd.grad(explained, hidden)
     weights = grid(gradient).float().mean((2, 3), keepdim=True)
     return (weights * grid(hidden.detach()).float()).sum(1).relu()

@@ -28,4 +28,4 @@ class Chance(Method):
         return _Params((torch.arange(1, d + 1, device=number.device) * number.unsqueeze(-1)).cos())
 
     def scores(self, params: _Params, features: Tensor) -> Tensor:
-        return (1e4 * features @ params.directions.T).sin()
+        return (1e4 * features.double() @ params.directions.double().T).sin().float()

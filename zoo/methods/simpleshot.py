@@ -15,10 +15,12 @@ class _Params(NamedTuple):
 
 @dataclass(frozen=True)
 class SimpleShot(Method):
-    """Wang et al., 2019. UN: features as they are; L2N: unit length. (CL2N needs the base split's mean.)"""
+    """UN: features as they are; L2N: unit length. CL2N, which needs the mean of a base split, is not offered."""
 
     paper: ClassVar[str] = "Wang et al., SimpleShot, 2019, arXiv 1911.04623"
     transform: Literal["L2N", "UN"] = "L2N"
+    distance: Literal["euclidean", "cosine"] = "euclidean"
+    """Between the query and the class mean."""
 
     def compared(self, features: Tensor) -> Tensor:
         return unit(features) if self.transform == "L2N" else features
@@ -27,4 +29,6 @@ class SimpleShot(Method):
         return _Params(class_means(self.compared(support.features), support.labels, len(support.classes)))
 
     def scores(self, params: _Params, features: Tensor) -> Tensor:
+        if self.distance == "cosine":
+            return unit(features) @ unit(params.prototypes).T
         return -squared_distances(self.compared(features), params.prototypes)

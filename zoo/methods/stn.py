@@ -20,36 +20,29 @@ class _Params(NamedTuple):
 
 @dataclass(frozen=True)
 class STN(Learned):
-    """Tummala & Suresh, Med Biol Eng Comput 61(6), 2023. Loss of Hadsell et al., CVPR 2006: D^2 for a pair of
-    one class, max(margin - D, 0)^2 for one of two. What the paper leaves open is our choice: L2 distance of
-    unit embeddings, class score = -mean (or -min) distance to the class's supports."""
+    """Loss of Hadsell et al., CVPR 2006: D^2 for a pair of one class, max(margin - D, 0)^2 for one of two. What the
+    paper leaves open is ours: L2 distance of unit embeddings, score = -mean (or -min) distance to the supports."""
 
     paper: ClassVar[str] = "Tummala & Suresh, Explainable Siamese twin network, 2023, doi 10.1007/s11517-023-02804-3"
     pairs: Literal["batch", "paper"] = "batch"
-    """batch: all pairs of class-balanced batches, each image embedded once; paper: every image with one sampled
-    partner an epoch, half of them of its own class, so that 20 epochs are the paper's 20 pairs an image."""
+    """batch: all pairs of balanced batches; paper: one sampled partner an image and epoch, 20 pairs in 20 epochs"""
     margin: float = 1.0
     rule: Literal["mean", "min"] = "mean"
 
     def batches(self, labels: np.ndarray, epoch: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-        if self.pairs == "batch":
-            yield from balanced(labels, self.batch, random)
-            return
+        paired = self.pairs == "paper"
         partner = partners(labels, random)
-        for anchors in balanced(labels, self.batch // 2, random):
-            yield np.concatenate([anchors, partner[anchors]])
+        for anchors in balanced(labels, self.batch // 2 if paired else self.batch, random):
+            yield np.concatenate([anchors, partner[anchors]]) if paired else anchors
 
     def loss(self, state: nn.Module | None, features: Tensor, labels: Tensor) -> Tensor:
         features = unit(features)
         if self.pairs == "paper":
-            first, second = features.chunk(2)
-            distance = ((first - second).square().sum(-1) + 1e-12).sqrt()
+            distance = torch.sub(*features.chunk(2)).square().sum(-1).add(1e-12).sqrt()
             same = torch.eq(*labels.chunk(2))
         else:
-            distance = distances(features, features)
-            same = labels[:, None] == labels
-            upper = torch.ones_like(same).triu(1)
-            distance, same = distance[upper], same[upper]
+            upper = torch.ones(len(labels), len(labels), device=labels.device).triu(1).bool()
+            distance, same = distances(features, features)[upper], (labels[:, None] == labels)[upper]
         alike, different = distance[same].square(), (self.margin - distance[~same]).clamp_min(0).square()
         # Each kind of pair weighs half, as in the paper's even pairs: a batch has far more different ones.
         return (alike.sum() / max(len(alike), 1) + different.sum() / max(len(different), 1)) / 2

@@ -17,6 +17,7 @@ from zoo.pipeline.embed import embed
 from zoo.pipeline.progress import bar, say
 from zoo.pipeline.setup import Setup
 from zoo.record import Bank, BankSpec
+from zoo.sampling import balanced
 from zoo.types import Learned
 
 VALIDATION_EPISODES = 100
@@ -49,13 +50,15 @@ class Fitted:
 
 def fit(setup: Setup, bank: Bank | None, clock: Clock) -> Fitted:
     """Train where the method learns (or take what an earlier run trained), then embed."""
-    backbone, state, digest = setup.backbone, None, setup.weights_sha256 or f"random {setup.seed}"
+    backbone, state, seconds, digest = setup.backbone, None, 0.0, setup.weights_sha256 or f"random {setup.seed}"
     with clock.stage("train"):
         if isinstance(setup.method, Learned):
-            backbone, state = _train(setup, setup.method)
+            backbone, state, seconds = _train(setup, setup.method)
             digest = cache.state_sha256(backbone, state)
             if state is not None:
                 state.eval().requires_grad_(False)
+    if isinstance(setup.method, Learned):
+        clock.seconds["train"] = round(seconds, 3)  # of the training itself, also where an earlier run did it
     precise = AtPrecision(backbone.requires_grad_(False), setup.device)
     embeddings = torch.zeros(len(setup.items), backbone.dim, device=setup.device.name)
     with clock.stage("embed"):
@@ -70,7 +73,7 @@ def fit(setup: Setup, bank: Bank | None, clock: Clock) -> Fitted:
 def _train(setup: Setup, method: Learned) -> train.Trained:
     chosen = setup.train_items
     labels = np.searchsorted(setup.classes, setup.items.labels[chosen])
-    source = cache.code(type(method), type(setup.backbone), train, train.augment, train.unfold)
+    source = cache.code(type(method), type(setup.backbone), train, train.augment, train.unfold, balanced)
     key = (
         setup.method_name, asdict(method), setup.backbone_name, setup.weights_sha256, setup.items.sha256,
         chosen.tolist(), setup.seed, setup.device.name, setup.device.precision, torch.get_num_threads(), source,

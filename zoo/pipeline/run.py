@@ -94,7 +94,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
         seed=setup.seed,
         labels_seen=len(setup.train_items) if isinstance(setup.method, Learned) else 0,
         predictions=predictions,
-        figures={name: figures[name] for name in setup.benchmark.prediction_metrics},
+        figures=figures,
         class_accuracy=by_class,
         validation_accuracy=validation_accuracy,
         explanations=explanations,

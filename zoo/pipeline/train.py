@@ -1,6 +1,7 @@
 """Training on the training split: one loop for every learned method, resumable at every epoch."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ class Trained(NamedTuple):
 
     backbone: Backbone
     state: nn.Module | None
+    seconds: float
+    """Of training in all, also when it was done by earlier runs"""
 
 
 def as_images(pixels: np.ndarray, device: Device) -> Tensor:
@@ -62,9 +65,9 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), lr=method.rate, weight_decay=method.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, method.rate, total_steps=max(total, 2))
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
-    start = _restore(checkpoint, parts)
-    done, began = sum(map(len, epochs[:start])), time.monotonic()
-    begun_at = done
+    start, before = _restore(checkpoint, parts)
+    begun_at = done = sum(map(len, epochs[:start]))
+    began, spent = time.monotonic(), before
     with fast_depthwise(network, device.name == "cpu" and device.precision == "bf16"):
         for epoch in range(start, method.epochs):
             network.train()
@@ -81,9 +84,11 @@ def train(
                 done += 1
                 left = (time.monotonic() - began) / (done - begun_at) * (total - done)
                 progress(done, total, float(loss.detach()), left)
-            _save(checkpoint, {name: part.state_dict() for name, part in parts.items()} | {"epoch": epoch + 1})
+            spent = before + time.monotonic() - began
+            state_dicts = {name: part.state_dict() for name, part in parts.items()}
+            _save(checkpoint, state_dicts | {"epoch": epoch + 1, "seconds": spent})
     network.eval()
-    return Trained(backbone, state)
+    return Trained(backbone, state, spent)
 
 
 def hash_seed(seed: int, epoch: int) -> int:
@@ -100,21 +105,19 @@ def _unfold(backbone: Backbone, pixels: np.ndarray, seed: int, device: Device) -
     unfold(backbone, [as_images(pixels[part], device) for part in np.array_split(chosen, max(len(chosen) // 32, 1))])
 
 
-def _restore(checkpoint: Path, parts: dict) -> int:
-    """Load what an earlier run left, and say at which epoch to go on."""
+def _restore(checkpoint: Path, parts: dict) -> tuple[int, float]:
+    """Load what an earlier run left: the epoch at which to go on, and the seconds spent so far."""
     if not checkpoint.is_file():
-        return 0
+        return 0, 0.0
     try:
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        return int(saved["epoch"])
+        return int(saved["epoch"]), float(saved["seconds"])
     except (RuntimeError, KeyError, EOFError, ValueError, OSError) as problem:
-        import sys
-
         print(f"damaged checkpoint {checkpoint.name} set aside, training starts again ({problem})", file=sys.stderr)
         checkpoint.unlink()
-        return 0
+        return 0, 0.0
 
 
 def _save(checkpoint: Path, content: dict) -> None:

@@ -1,0 +1,134 @@
+"""Training: the fast gradient is the gradient, a killed run goes on to the same result, unfolding changes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from zoo.methods.stn import STN
+from zoo.methods.supervised import Supervised
+from zoo.pipeline import train as training
+from zoo.pipeline.augment import augment
+from zoo.pipeline.depthwise import fast_depthwise
+from zoo.pipeline.device import choose
+from zoo.pipeline.train import train
+from zoo.registry import backbone
+from zoo.weights import folded, unfold
+
+RANDOM = np.random.default_rng(0)
+LABELS = np.repeat(np.arange(2), 16)
+BRIGHTNESS = (100 * LABELS[:, None, None, None]).astype(np.uint8)
+PIXELS = RANDOM.integers(0, 64, (32, 32, 32, 3), dtype=np.uint8) + BRIGHTNESS
+
+
+def state(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def equal(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def trained(folder: Path, epochs: int = 3, seed: int = 0, progress=lambda *_: None) -> nn.Module:
+    method = Supervised(epochs=epochs, batch=8)
+    network = backbone("conv4", None, seed=0)
+    found = train(network, method, PIXELS, LABELS, 2, seed, choose("cpu"), folder / "x.pt", progress)
+    assert found.state is not None
+    return nn.ModuleDict({"backbone": found.backbone, "state": found.state})
+
+
+def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    first = state(trained(tmp_path / "a"))
+    assert equal(first, state(trained(tmp_path / "b")))
+    assert not equal(first, state(trained(tmp_path / "c", seed=1)))
+
+
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, total: int, loss: float, left: float) -> None:
+        if done == 7:  # in the middle of the second of three epochs of four steps
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(tmp_path / "killed", progress=kill)
+    steps = []
+    resumed = trained(tmp_path / "killed", progress=lambda done, *_: steps.append(done))
+    assert steps == list(range(5, 13))
+    assert equal(state(resumed), state(trained(tmp_path / "whole")))
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    first, steps = trained(tmp_path), []
+    again = trained(tmp_path, progress=lambda done, *_: steps.append(done))
+    assert not steps
+    assert equal(state(first), state(again))
+
+
+def test_a_damaged_checkpoint_is_said_and_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = trained(tmp_path)
+    file = tmp_path / "x.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+    again = trained(tmp_path)
+    assert "damaged checkpoint" in capsys.readouterr().err
+    assert equal(state(first), state(again))
+
+
+def test_checkpoints_hold_no_code(tmp_path: Path) -> None:
+    trained(tmp_path)
+    assert set(torch.load(tmp_path / "x.pt", weights_only=True)) == {"network", "optimiser", "schedule", "epoch", "seconds"}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.pt"]
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "tf_efficientnet_b0"])
+@pytest.mark.parametrize("side", [64, 65])
+def test_fast_gradient_is_the_gradient(name: str, side: int) -> None:
+    """In double precision, with plain and with TensorFlow's padding, for even and odd sides."""
+    network = backbone(name, None, pretrained=False).double().train(False)
+    images = torch.rand(2, 3, side, side, dtype=torch.double, requires_grad=True)
+    found = []
+    for enabled in (False, True):
+        with fast_depthwise(network, enabled):
+            loss = network(images).square().sum()
+        found.append(torch.autograd.grad(loss, [images, *network.parameters()]))
+    for plain, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-12)
+    assert "forward" not in vars(next(module for module in network.modules() if isinstance(module, nn.Conv2d)))
+
+
+def test_unfolding_keeps_the_function(tmp_path: Path) -> None:
+    """Fold a network's BatchNorm by hand, unfold it: the same embeddings, and now statistics to train with."""
+    network = backbone("mobilenetv2_100", None, pretrained=False, seed=1)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.running_var.fill_(1 - module.eps)  # type: ignore[union-attr]
+            module.bias.data.normal_(0, 0.1)
+    images = torch.rand(8, 3, 64, 64)
+    assert folded(network)
+    before = network(images)
+    unfold(network, [images[:4], images[4:]])
+    assert not folded(network)
+    torch.testing.assert_close(network(images), before, rtol=1e-3, atol=1e-4)
+    assert not folded(backbone("conv4", None))
+
+
+def test_augmented_views_stay_images_and_depend_on_the_generator() -> None:
+    images = torch.rand(4, 3, 32, 32)
+    views = [augment(images, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(views[0], views[1])
+    assert not torch.equal(views[0], views[2])
+    assert views[0].shape == images.shape
+    assert views[0].min() >= 0
+    assert views[0].max() <= 1
+
+
+def test_stn_separates_two_kinds_of_squares(tmp_path: Path) -> None:
+    network = backbone("conv4", None, seed=0)
+    losses = []
+    method = STN(epochs=8, batch=16)
+    train(network, method, PIXELS, LABELS, 2, 0, choose("cpu"), tmp_path / "x.pt", lambda *p: losses.append(p[2]))
+    assert np.mean(losses[-2:]) < 0.5 * np.mean(losses[:2])
+    assert training.hash_seed(0, 1) != training.hash_seed(1, 0)
