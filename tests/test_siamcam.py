@@ -108,7 +108,7 @@ def explain(query, supports, **settings):
     labels = torch.zeros(len(supports), dtype=torch.long)
     support = Support(supports.mean((2, 3)), labels, torch.tensor([0]))
     fitted = Classifier(backbone, method, method.fit(None, support), support, supports)
-    return SiamCAM(**settings).explain(fitted, query, torch.tensor([0]), seed=0)
+    return SiamCAM(**{"distance": "l2", **settings}).explain(fitted, query, torch.tensor([0]), seed=0)
 
 
 QUERY = torch.tensor([[[[4.0, 0.0]], [[0.0, 2.0]]]])  # pooled (2, 1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from zoo.errors import ZooError
 from zoo.methods.stn import STN
 from zoo.methods.supervised import Supervised
 from zoo.pipeline import train as training
@@ -68,13 +69,27 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     assert equal(state(first), state(again))
 
 
-def test_a_damaged_checkpoint_is_said_and_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_checkpoint_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = trained(tmp_path)
     file = tmp_path / "x.pt"
     file.write_bytes(file.read_bytes()[:1000])
     again = trained(tmp_path)
     assert "damaged checkpoint" in capsys.readouterr().err
     assert equal(state(first), state(again))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x02]q\x00."])
+def test_any_damage_starts_afresh(tmp_path: Path, content: bytes) -> None:
+    first = state(trained(tmp_path / "a"))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.pt").write_bytes(content)
+    assert equal(first, state(trained(tmp_path / "b")))
+
+
+def test_divergence_is_said(tmp_path: Path) -> None:
+    method = Supervised(epochs=3, batch=8, rate=1e18)
+    with pytest.raises(ZooError, match="diverged"):
+        train(backbone("conv4", None), method, PIXELS, LABELS, 2, 0, choose("cpu"), tmp_path / "x.pt")
 
 
 def test_checkpoints_hold_no_code(tmp_path: Path) -> None:

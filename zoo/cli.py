@@ -3,15 +3,15 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from zoo.errors import ZooError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Few-shot blood-cell classification that explains itself, measured honestly.")  # fmt: skip
-data_app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, verify, audit.", rich_markup_mode=None)
+data_app = typer.Typer(help="Datasets: list, get, verify, audit.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 Backbone = Annotated[str | None, typer.Option(help="conv4 or any timm name; else the benchmark's own.")]
@@ -20,22 +20,36 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of 
 Seed = Annotated[int, typer.Option(help="Seed of training.")]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dataset = Annotated[str, typer.Argument(help="A dataset's name, or your own class folders or CSV.")]
+Misuse: Any = typer.BadParameter.__bases__[0]
+"""What typer raises for an unknown option, a missing value and the like; its public name changes with versions."""
 Kind = Literal["methods", "explainers", "backbones", "datasets", "benchmarks", "metrics"]
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one line and exit code 2."""
+    """Entry point: a user's mistake is one line and exit code 2, Ctrl-C one line and exit code 130."""
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except ZooError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
+        code = _mistake(str(mistake))
+    except typer.Abort:  # what older versions of typer make of Ctrl-C
+        code = 130
+    except Misuse as misuse:
+        where, said = misuse.ctx.command_path if misuse.ctx else "zoo", " ".join(misuse.format_message().split())
+        code = _mistake(f"{said.rstrip('.')}; `{where} --help` says what there is")
+    if code == 130:
+        print("interrupted: what was finished is kept, the same command goes on from there", file=sys.stderr)
+    sys.exit(code)
+
+
+def _mistake(text: str) -> int:
+    print("error:", " ".join(text.split("\n")), file=sys.stderr)
+    return 2
 
 
 @app.command()
 def run(
     method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")],
-    explainer: Annotated[str | None, typer.Option(help="Name from `zoo list explainers`; or none.")] = None,
+    explainer: Annotated[str | None, typer.Option(help="Name from `zoo list explainers`; else no explaining.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Name from `zoo list benchmarks`.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset's name, or your own class folders or CSV.")] = None,
     way: Annotated[int | None, typer.Option(help="Classes an episode.")] = None,
@@ -161,12 +175,8 @@ def submit(records: Annotated[list[Path], typer.Argument(help="Records that `zoo
 
 @data_app.command("list")
 def data_list() -> None:
-    """Datasets, and whether they are here."""
-    from rich.console import Console
-
-    from zoo import listing
-
-    Console().print(listing.table("datasets"))
+    """Datasets, whether they are here, and where here is."""
+    list_("datasets")
 
 
 @data_app.command("get")

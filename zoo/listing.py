@@ -1,17 +1,21 @@
-"""What `zoo list` and `zoo data` print. Listing imports neither torch nor a plug-in."""
+"""What `zoo list` and `zoo data` print. Listing imports neither torch nor a plug-in; the details of one plug-in do."""
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from zoo import registry
-from zoo.data import benchmark, card, load
+from zoo import paths, registry
 from zoo.errors import unknown
 
+if TYPE_CHECKING:
+    from zoo.data.audit import Report
+
+_VALUES = {int: "whole number", float: "number", bool: "true | false", str: "text"}
 _METRICS = ("metrics/prediction", "metrics/explanation")
 
 
@@ -21,68 +25,138 @@ def table(kind: str) -> RenderableType:
 
 
 def details(kind: str, name: str) -> RenderableType:
-    """The settings of one plug-in with their defaults, or the card or protocol of one dataset or benchmark."""
+    """The settings of one plug-in with their meaning, or the card or protocol of one dataset or benchmark."""
     if kind == "datasets":
+        from zoo.data import card
+
         return _fields(card.read(name).model_dump())
     if kind == "benchmarks":
+        from zoo.data import benchmark
+
         return _fields(benchmark.benchmark(name).model_dump())
-    folders = [folder for folder in (_METRICS if kind == "metrics" else (kind,)) if name in registry.names(folder)]
-    if not folders:
-        known = [known for folder in (_METRICS if kind == "metrics" else (kind,)) for known in registry.names(folder)]
+    folders = _METRICS if kind == "metrics" else (kind,)
+    folder = next((folder for folder in folders if name in registry.names(folder)), None)
+    if folder is None:
+        known = [known for folder in folders for known in registry.names(folder)]
         raise unknown(kind.removesuffix("s"), name, known, f"zoo list {kind}")
-    cls = registry.plugin(folders[0], name)
-    lines = Table("setting", "type", "default", title=escape(f"{name}: {registry.summary(folders[0], name)}"))
-    for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
-        kind_ = typing.get_type_hints(cls)[field.name]
-        choices = typing.get_args(kind_)
-        accepts = " | ".join(choices) if choices else kind_.__name__
-        lines.add_row(field.name, escape(accepts), escape(str(field.default)))
-    return Group(lines, escape(f"paper: {getattr(cls, 'paper', 'none')}"))
+    cls: Any = registry.plugin(folder, name)
+    parts: list[RenderableType] = [Text(registry.summary(folder, name))]
+    if hasattr(cls, "paper"):
+        parts.append(Text(f"paper: {cls.paper}"))
+    if hasattr(cls, "known"):
+        parts.append(Text("names: " + ", ".join(cls.known())))
+    return Group(*parts, _settings(cls))
 
 
-def report(found: object) -> RenderableType:
-    """An audit's report."""
-    return str(found)
+def report(found: "Report") -> RenderableType:
+    """An audit's report: how many of each finding, and the first few by name."""
+    total, part = sum(found.counts.values()), f" ({found.subset})" if found.subset else ""
+    shift = found.shift
+    background = "nothing to compare" if shift is None else ", ".join(f"{value:+.1f}" for value in shift)
+    lines = _table("finding", "count", "which", right=(1,))
+    for finding, count, which in (
+        ("classes", len(found.counts), _counted(found.counts)),
+        ("largest to smallest class", f"{found.imbalance:.1f}", ""),
+        ("byte-identical groups", len(found.duplicates), _first(" = ".join(group) for group in found.duplicates)),
+        ("twins with another class", len(found.conflicts), _first(found.conflicts)),
+        ("groups that look the same", len(found.near), _first(" ~ ".join(group) for group in found.near)),
+        ("other files", len(found.other_files), _first(found.other_files)),
+        ("unreadable images", len(found.unreadable), _first(found.unreadable)),
+        ("sizes (width x height)", len(found.sizes), _counted(found.sizes)),
+        ("images of an odd size", len(found.odd), _counted(found.odd_per_class)),
+        ("their background (R, G, B)", "", f"{background} grey levels against the rest" if shift else background),
+    ):
+        lines.add_row(finding, Text(str(count)), Text(which))
+    return Group(Text(f"{found.dataset}{part}: {total} images"), lines)
+
+
+def _settings(cls: type) -> RenderableType:
+    """The fields of a plug-in, as `--set` takes them."""
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    if not fields:
+        return Text("no settings")
+    types, meanings = typing.get_type_hints(cls), registry.meanings(cls)
+    lines = _table("setting", "values", "default", "meaning")
+    for field in fields:
+        kind = types[field.name]
+        values = _VALUES.get(kind) or " | ".join(map(str, typing.get_args(kind))) or kind.__name__
+        lines.add_row(field.name, Text(values), Text(str(field.default)), Text(meanings.get(field.name, "")))
+    return lines
 
 
 def _plugins(folder: str) -> Callable[[], Table]:
     def make() -> Table:
-        lines = Table("name", "what it is")
+        lines = _table("name", "what it is")
         for name in registry.names(folder):
-            lines.add_row(name, escape(registry.summary(folder, name)))
+            lines.add_row(name, Text(registry.summary(folder, name)))
         return lines
 
     return make
 
 
 def _metrics() -> Table:
-    lines = Table("name", "of", "what it is")
+    lines = _table("name", "of", "what it is")
     for folder in _METRICS:
         for name in registry.names(folder):
-            lines.add_row(name, folder.split("/")[1], escape(registry.summary(folder, name)))
+            lines.add_row(name, folder.split("/")[1], Text(registry.summary(folder, name)))
     return lines
 
 
-def _datasets() -> Table:
-    lines = Table("name", "here", "what it is", "licence")
+def _datasets() -> RenderableType:
+    from zoo.data import card, load
+
+    lines = _table("name", "here", "what it is", "licence")
     for name in load.cards():
         one = card.read(name)
-        lines.add_row(name, "yes" if load.present(name) else "no", escape(one.title), escape(one.licence))
-    return lines
+        lines.add_row(name, _yes(load.present(name)), Text(one.title), Text(one.licence))
+    return Group(lines, Text(f"here is {paths.data()}; ZOO_DATA names another folder"))
 
 
 def _benchmarks() -> Table:
-    lines = Table("name", "data here", "what it is")
+    from zoo.data import benchmark, load
+
+    lines = _table("name", "data here", "what it is")
     for name in benchmark.names():
         one = benchmark.benchmark(name)
-        lines.add_row(name, "yes" if load.present(one.dataset) else "no", escape(one.title))
+        lines.add_row(name, _yes(load.present(one.dataset)), Text(one.title))
     return lines
 
 
-def _fields(values: dict) -> Table:
-    lines = Table("field", "value")
+def _fields(values: dict[str, Any]) -> Table:
+    lines = _table("field", "value")
     for key, value in values.items():
-        lines.add_row(escape(key), escape(str(value)))
+        lines.add_row(key, Text(_plain(value), overflow="fold"))
+    return lines
+
+
+def _plain(value: Any) -> str:
+    """A field's value without Python's brackets and quotes; a list of tables has a line for each."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items()) or "-"
+    if isinstance(value, tuple | list):
+        return ("\n" if value and isinstance(value[0], dict) else ", ").join(map(_plain, value)) or "-"
+    return _yes(value) if isinstance(value, bool) else "-" if value in ("", None) else str(value)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _counted(counts: dict[str, int], most: int = 8) -> str:
+    return _first((f"{name} {count}" for name, count in counts.items()), most, ", ")
+
+
+def _first(texts: Iterable[str], most: int = 3, between: str = "\n") -> str:
+    every = list(texts)
+    more = [f"and {len(every) - most} more"] if len(every) > most else []
+    return between.join(every[:most] + more)
+
+
+def _table(*columns: str, right: tuple[int, ...] = ()) -> Table:
+    """Names are never cut: what does not fit goes on in the next line."""
+    lines = Table()
+    for number, title in enumerate(columns):
+        lines.add_column(title, justify="right" if number in right else "left", overflow="fold")
     return lines
 
 

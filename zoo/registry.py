@@ -4,6 +4,8 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import itertools
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +42,21 @@ def declared(folder: str, name: str, attribute: str) -> Any:
     raise ZooError(f"zoo.{folder.replace('/', '.')}.{name} does not declare {attribute}")
 
 
+def meanings(cls: type) -> dict[str, str]:
+    """Field -> the docstring under it, in one line, own and inherited; fields without one are left out."""
+    found = {}
+    for owner in reversed(cls.__mro__):
+        if owner.__module__.split(".")[0] != __package__:
+            continue
+        tree = ast.parse(Path(inspect.getfile(owner)).read_text("utf-8"))
+        body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
+        for line, text in itertools.pairwise(body):
+            match line, text:
+                case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(doc))):
+                    found[field] = " ".join(doc.split())
+    return found
+
+
 def plugin(folder: str, name: str) -> type:
     """The one class that the plug-in's module defines."""
     if name not in names(folder):
@@ -66,7 +83,7 @@ def build(folder: str, name: str, settings: Mapping[str, str] | None = None) -> 
     for key, text in (settings or {}).items():
         if key not in fields:
             raise unknown(f"setting of {name}", key, fields, f"zoo list {folder} {name}")
-        given[key] = _parse(name, key, text, types[key])
+        given[key] = _parse(name, key, text, types[key], zero=fields[key].default == 0)
     return cls(**given)
 
 
@@ -102,8 +119,12 @@ def backbone(name: str, weights: Path | None = None, pretrained: bool = True, se
     raise unknown("backbone", name, known, "zoo list backbones")
 
 
-def _parse(name: str, key: str, text: str, kind: Any) -> Any:
-    """The value of one `--set` text; says what would have been accepted."""
+def _parse(name: str, key: str, text: str, kind: Any, zero: bool) -> Any:
+    """The value of one `--set` text; says what would have been accepted.
+
+    Numbers are finite and never negative. Whole ones count something, so that 0 is refused as well, unless it is
+    the field's default (`zero`).
+    """
     if typing.get_origin(kind) is typing.Literal:
         choices = typing.get_args(kind)
         if text not in choices:
@@ -113,7 +134,13 @@ def _parse(name: str, key: str, text: str, kind: Any) -> Any:
         if text.lower() not in ("true", "false"):
             raise ZooError(f"{name}: {key}={text} is neither true nor false")
         return text.lower() == "true"
-    try:
+    if kind not in (int, float):
         return kind(text)
+    least = 1 if kind is int and not zero else 0
+    try:
+        value = kind(text)
     except ValueError:
-        raise ZooError(f"{name}: {key}={text} is not a {kind.__name__}") from None
+        value = -1
+    if not least <= value < math.inf:
+        raise ZooError(f"{name}: {key}={text}: give a {'whole ' if kind is int else ''}number, {least} or more")
+    return value

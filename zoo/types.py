@@ -86,9 +86,13 @@ class Learned(Method):
     """A method that trains the backbone on the training split before any episode is drawn."""
 
     epochs: int = 20
+    """Rounds through the training images."""
     batch: int = 64
+    """Images a step."""
     rate: float = 1e-3
+    """Highest learning rate of the one-cycle schedule."""
     decay: float = 1e-2
+    """Weight decay of AdamW."""
     labels_per_class: int = 0
     """Training images per class that may be seen; 0 = all of the training split."""
 

@@ -12,15 +12,15 @@ from zoo.types import Classifier, Explainer, Explanation
 
 @dataclass(frozen=True)
 class SiamCAM(Explainer):
-    """Channel weight = gradient of minus the distance, averaged over places; CAM = ReLU(sum over channels of weight
+    """Channel weight = gradient of the pair's likeness, averaged over places; CAM = ReLU(sum over channels of weight
     x map): positive where a place draws the pair together. The paper prints no formula; this one is ours.
     A map negative everywhere keeps its order, lifted by its minimum. "Why not class c?": pass c as the target."""
 
     paper: ClassVar[str] = "Tummala & Suresh, Explainable Siamese twin network, 2023, doi 10.1007/s11517-023-02804-3"
     needs: ClassVar[Literal["support"]] = "support"
-    distance: Literal["l2", "cosine", "inner"] = "l2"
-    """l2, cosine: of the features as the method compares them; where would more of the map help? inner: the product
-    with their lengths held fixed; how much of the likeness does this place carry?"""
+    distance: Literal["inner", "l2", "cosine"] = "inner"
+    """inner: the product of the features as the method compares them, lengths held fixed: how much of the likeness
+    does this place carry? l2, cosine: where would more of the map help? Chosen on validation queries of PBC."""
     combine: Literal["mean", "max"] = "mean"
     """Over the supports of the target class. A class with fewer supports than another ends in maps of zeros."""
 

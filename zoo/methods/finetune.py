@@ -23,8 +23,11 @@ class Finetune(Method):
 
     paper: ClassVar[str] = "Chen et al., A Closer Look at Few-shot Classification, ICLR 2019, arXiv 1904.04232"
     steps: int = 100
+    """Steps of gradient descent an episode."""
     rate: float = 1.0
+    """Learning rate."""
     decay: float = 1e-3
+    """Weight decay of the layer's weights."""
 
     def compared(self, features: Tensor) -> Tensor:
         return unit(features)

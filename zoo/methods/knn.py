@@ -21,6 +21,7 @@ class KNN(Method):
     paper: ClassVar[str] = "Cover & Hart, Nearest neighbor pattern classification, IEEE Trans Inf Theory 13(1), 1967"
     differentiable: ClassVar[bool] = False
     k: int = 3
+    """Supports that vote; all of them where the episode has fewer."""
 
     def fit(self, state: nn.Module | None, support: Support) -> _Params:
         return _Params(support.features, one_hot(support.labels, len(support.classes)))

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
 from zoo.ops import unit
 from zoo.types import Method, Support
 
@@ -24,6 +25,10 @@ class Logistic(Method):
     mappable: ClassVar[bool] = False
     c: float = 1.0
     """Inverse of the penalty's strength, as in scikit-learn."""
+
+    def __post_init__(self) -> None:
+        if self.c <= 0:
+            raise ZooError(f"logistic: c={self.c:g}: give a number above 0")
 
     def compared(self, features: Tensor) -> Tensor:
         return unit(features)

@@ -19,6 +19,7 @@ class SimpleShot(Method):
 
     paper: ClassVar[str] = "Wang et al., SimpleShot, 2019, arXiv 1911.04623"
     transform: Literal["L2N", "UN"] = "L2N"
+    """Of every embedding, before class means are taken."""
     distance: Literal["euclidean", "cosine"] = "euclidean"
     """Between the query and the class mean."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,11 +11,6 @@ from torch import Tensor, nn
 from zoo.ops import distances, one_hot, unit
 from zoo.sampling import balanced, partners
 from zoo.types import Learned, Support
-
-
-class _Params(NamedTuple):
-    support: Tensor
-    member: Tensor
 
 
 @dataclass(frozen=True)
@@ -27,12 +22,14 @@ class STN(Learned):
     pairs: Literal["batch", "paper"] = "batch"
     """batch: all pairs of balanced batches; paper: one sampled partner an image and epoch, 20 pairs in 20 epochs"""
     margin: float = 1.0
+    """Distance beyond which a pair of two classes costs nothing; unit embeddings are at most 2 apart."""
     rule: Literal["mean", "min"] = "mean"
+    """A class's distance: the mean over its supports, or the nearest."""
 
     def batches(self, labels: np.ndarray, epoch: int, random: np.random.Generator) -> Iterator[np.ndarray]:
         paired = self.pairs == "paper"
         partner = partners(labels, random)
-        for anchors in balanced(labels, self.batch // 2 if paired else self.batch, random):
+        for anchors in balanced(labels, max(self.batch // 2, 1) if paired else self.batch, random):
             yield np.concatenate([anchors, partner[anchors]]) if paired else anchors
 
     def loss(self, state: nn.Module | None, features: Tensor, labels: Tensor) -> Tensor:
@@ -50,11 +47,12 @@ class STN(Learned):
     def compared(self, features: Tensor) -> Tensor:
         return unit(features)
 
-    def fit(self, state: nn.Module | None, support: Support) -> _Params:
-        return _Params(unit(support.features), one_hot(support.labels, len(support.classes)))
+    def fit(self, state: nn.Module | None, support: Support) -> tuple[Tensor, Tensor]:
+        return unit(support.features), one_hot(support.labels, len(support.classes))
 
-    def scores(self, params: _Params, features: Tensor) -> Tensor:
-        distance = distances(unit(features), params.support)
+    def scores(self, params: tuple[Tensor, Tensor], features: Tensor) -> Tensor:
+        support, member = params
+        distance = distances(unit(features), support)
         if self.rule == "min":
-            return -(distance.unsqueeze(-1) + 1e4 * (1 - params.member)).amin(-2)
-        return -(distance @ params.member) / params.member.sum(0)
+            return -(distance.unsqueeze(-1) + 1e4 * (1 - member)).amin(-2)
+        return -(distance @ member) / member.sum(0)

@@ -50,24 +50,27 @@ def predict(
     cls = registry.plugin("methods", method)
     if not cls.uses_support:
         raise ZooError(f"--method {method}: it ignores supports; choose one that uses them (`zoo list methods`)")
-    classes, files = _support_files(support)
+    chosen = setups.choose_benchmark(benchmark)
+    view = setups.view(chosen)
+    classes, files, labels = _support_files(support)
+    # Every picture is read before anything is trained: a broken one must not cost the user that time.
+    queries, supports = _squares(images, view), _squares(files, view)
     if issubclass(cls, Learned):
         made = setups.setup(
-            method, benchmark=benchmark, backbone=backbone, weights=weights, settings=settings, seed=seed,
+            method, benchmark=chosen.name, backbone=backbone, weights=weights, settings=settings, seed=seed,
             device=device, precision=precision,
         )  # fmt: skip
         fitted = fit(made, None, Clock())
-        built, network, state, view = made.method, fitted.backbone, fitted.state, setups.view(made.benchmark)
+        built, network, state = made.method, fitted.backbone, fitted.state
     else:
-        chosen = setups.choose_benchmark(benchmark)
-        built, state, view = registry.method(method, settings), None, setups.view(chosen)
+        built, state, where = registry.method(method, settings), None, choose(device, precision)
         bare = setups.load_backbone(backbone or chosen.backbone, weights, seed)[0]
-        network = AtPrecision(bare.requires_grad_(False), choose(device, precision))
+        network = AtPrecision(bare.requires_grad_(False), where)
     with torch.no_grad():
-        features = _embed(network, [file for file, _ in files], view)
-        labels = torch.tensor([label for _, label in files], device=features.device)
-        params = built.fit(state, Support(features, labels, torch.arange(len(classes), device=features.device)))
-        scores = built.scores(params, _embed(network, images, view)).float()
+        features = _embed(network, supports)
+        own = torch.tensor(labels, device=features.device)
+        params = built.fit(state, Support(features, own, torch.arange(len(classes), device=features.device)))
+        scores = built.scores(params, _embed(network, queries)).float()
     return [
         Prediction(
             image, classes[int(row.argmax())],
@@ -77,22 +80,29 @@ def predict(
     ]  # fmt: skip
 
 
-def _support_files(support: Path) -> tuple[list[str], list[tuple[Path, int]]]:
-    """Class names, and (file, label) sorted by label."""
+def _support_files(support: Path) -> tuple[list[str], list[Path], list[int]]:
+    """Class names, and the files with their labels, sorted by label."""
     if not support.is_dir():
         raise ZooError(f"--support {support}: no such folder; it holds one sub-folder of images a class")
     listing = readers.folders(support)
     used = sorted({entry.label for entry in listing.entries})
     if len(used) < 2:
-        raise ZooError(f"--support {support}: {len(used)} sub-folders hold images; at least 2 classes are needed")
-    files = [(support / entry.name, used.index(entry.label)) for entry in listing.entries]
-    return [listing.classes[label] for label in used], sorted(files, key=lambda pair: pair[1])
+        raise ZooError(f"--support {support}: sub-folders with images: {len(used)}; at least 2 classes are needed")
+    entries = sorted(listing.entries, key=lambda entry: entry.label)
+    labels = [used.index(entry.label) for entry in entries]
+    return [listing.classes[label] for label in used], [support / entry.name for entry in entries], labels
 
 
-def _embed(backbone: AtPrecision, files: list[Path], view: View) -> torch.Tensor:
+def _squares(files: list[Path], view: View) -> np.ndarray:
+    """(n, side, side, 3) uint8"""
+    if not files:
+        raise ZooError("no images to classify; give one file or more")
     for file in files:
         if not file.is_file():
             raise ZooError(f"{file}: no such image")
-    pixels = np.stack([square(rgb(file), view) for file in files])
+    return np.stack([square(rgb(file), view) for file in files])
+
+
+def _embed(backbone: AtPrecision, pixels: np.ndarray) -> torch.Tensor:
     parts = np.array_split(pixels, -(-len(pixels) // 64))
     return torch.cat([backbone(as_images(part, backbone.device)) for part in parts])

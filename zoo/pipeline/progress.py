@@ -26,7 +26,7 @@ def bar(label: str, total: int) -> Iterator[Advance]:
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-        console=console, transient=True, refresh_per_second=4,
+        console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal,
     )  # fmt: skip
     with progress:
         row = progress.add_task(escape(label), total=total, note="")

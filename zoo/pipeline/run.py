@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from torch import Tensor
 from zoo.board import statistics, store
 from zoo.data import banks
 from zoo.errors import ZooError
-from zoo.pipeline import cache, explain
+from zoo.pipeline import cache
 from zoo.pipeline.cases import cases
 from zoo.pipeline.device import peak_memory_mb
 from zoo.pipeline.evaluate import accuracy, evaluate, fit_temperature
 from zoo.pipeline.explained import explanations_of
 from zoo.pipeline.fit import Clock, Fitted, fit, validation_bank
 from zoo.pipeline.gallery import draw
+from zoo.pipeline.progress import say
 from zoo.pipeline.scene import Scene
 from zoo.pipeline.setup import Setup
 from zoo.record import (
@@ -49,15 +51,13 @@ def run(setup: Setup, out: Path, command: str) -> Result:
     """Measure one row. A record that is there already, made by the same code, is handed back."""
     bank = banks.draw(setup.items, setup.split.test, setup.benchmark.bank, setup.classes)
     banks.audit(bank, setup.items, setup.split.test)
-    if setup.explainer and setup.explainer_name:
-        explain.check(setup.method, setup.explainer, (setup.method_name, setup.explainer_name))
     path = out / _key(setup, bank)
     picture = path.with_suffix(".png")
-    if path.is_file():
-        found = store.read(path)
-        if found.provenance.code_sha256 == cache.all_code():
-            return Result(found, path, picture if picture.is_file() else None, reused=True)
-    _writable(path.parent)
+    found = _existing(path)
+    code = cache.all_code()  # now: an edit during a long training is not what ran
+    if found and found.provenance.code_sha256 == code:
+        return Result(found, path, picture if picture.is_file() else None, reused=True)
+    _writable(out)
     clock = Clock()
     fitted = fit(setup, bank, clock)
     with clock.stage("evaluate"):
@@ -98,7 +98,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
         class_accuracy=by_class,
         validation_accuracy=validation_accuracy,
         explanations=explanations,
-        provenance=_provenance(setup, bank, fitted, clock, command),
+        provenance=_provenance(setup, bank, fitted, clock, command, code),
     )
     store.write(record, out)
     if setup.explainer:
@@ -138,17 +138,27 @@ def _key(setup: Setup, bank: Bank) -> str:
     return record_key(setup.benchmark.name, setup.backbone_name, setup.method_name, setup.explainer_name, digest)
 
 
-def _writable(folder: Path) -> None:
+def _existing(path: Path) -> Record | None:
+    """The record an earlier run left, unless it is damaged."""
+    if not path.is_file():
+        return None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as problem:
-        raise ZooError(f"--out {folder}: cannot be written ({problem.strerror}); give another folder") from None
+        return store.read(path)
+    except ZooError as problem:
+        say(f"made again: {problem}")
+        return None
 
 
-def _provenance(setup: Setup, bank: Bank, fitted: Fitted, clock: Clock, command: str) -> Provenance:
+def _writable(out: Path) -> None:
+    """ZooError where nothing can be written below `out`; creates nothing yet."""
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ZooError(f"--out {out}: cannot be written; give another folder")
+
+
+def _provenance(setup: Setup, bank: Bank, fitted: Fitted, clock: Clock, command: str, code: str) -> Provenance:
     packages = ("hemazoo", "torch", "torchvision", "timm", "numpy", "scikit-learn")
     return Provenance(
         command=command,
@@ -158,7 +168,7 @@ def _provenance(setup: Setup, bank: Bank, fitted: Fitted, clock: Clock, command:
         weights=setup.weights,
         weights_sha256=setup.weights_sha256,
         trained_sha256=fitted.sha256 if isinstance(setup.method, Learned) else "",
-        code_sha256=cache.all_code(),
+        code_sha256=code,
         versions={name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()},
         device=setup.device.title,
         precision=setup.device.precision,

@@ -14,9 +14,10 @@ from zoo.data import card, load, splits
 from zoo.data.benchmark import Benchmark
 from zoo.data.items import Items, View
 from zoo.data.splits import Split, hash64
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 from zoo.pipeline import cache
 from zoo.pipeline.device import Device, choose
+from zoo.pipeline.explain import check
 from zoo.pipeline.progress import say
 from zoo.types import Backbone, Explainer, Learned, Method
 from zoo.weights import sha256
@@ -74,12 +75,20 @@ def setup(
     device: str = "auto",
     precision: str = "auto",
 ) -> Setup:
-    """Resolve every name, read the data and the weights. Raises ZooError for the first thing that is wrong."""
+    """Resolve every name, read the data and the weights. Raises ZooError for the first thing that is wrong.
+
+    What is quick to check comes first: a typing error is never found after a download or the packing of images.
+    """
     for_method, for_explainer = _settings(method, explainer, settings or {})
     built_method = registry.method(method, for_method)
     built_explainer = registry.explainer(explainer, for_explainer) if explainer else None
+    if explainer and built_explainer:
+        check(built_method, built_explainer, (method, explainer))
+    if not 0 <= seed < 1 << 32:
+        raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
     where = choose(device, precision)
     chosen = choose_benchmark(benchmark, dataset, way, shot, bank, episodes)
+    load.listed(chosen.dataset, view(chosen))
     name = backbone or chosen.backbone
     network, label, digest = load_backbone(name, weights, seed)
     items = load.load(chosen.dataset, view(chosen))
@@ -103,13 +112,21 @@ def setup(
 
 def _settings(method: str, explainer: str | None, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """`key=value` belongs to the method where it has such a field, `explainer.key=value` always to the explainer."""
-    for_explainer = {key.split(".", 1)[1]: text for key, text in given.items() if key.startswith(f"{explainer}.")}
-    for_method = {key: text for key, text in given.items() if not key.startswith(f"{explainer}.")}
-    if explainer:
-        own = {field.name for field in fields(registry.plugin("methods", method))}
-        theirs = {field.name for field in fields(registry.plugin("explainers", explainer))}
-        for key in [key for key in for_method if key in theirs - own]:
-            for_explainer[key] = for_method.pop(key)
+    own = {field.name for field in fields(registry.plugin("methods", method))}
+    if not explainer:
+        return dict(given), {}
+    theirs = {field.name for field in fields(registry.plugin("explainers", explainer))}
+    for_method, for_explainer = {}, {}
+    for key, text in given.items():
+        if key.startswith(f"{explainer}."):
+            for_explainer[key.split(".", 1)[1]] = text
+        elif key in own:
+            for_method[key] = text
+        elif key in theirs:
+            for_explainer[key] = text
+        else:
+            look = f"zoo list methods {method}` or `zoo list explainers {explainer}"
+            raise unknown(f"setting of {method} and {explainer}", key, own | theirs, look)
     return for_method, for_explainer
 
 
@@ -122,7 +139,11 @@ def choose_benchmark(
     episodes: int | None = None,
 ) -> Benchmark:
     """The benchmark named, or one put together from its parts, or the first default whose dataset is here."""
-    free = {key: value for key, value in (("way", way), ("shot", shot), ("bank", bank)) if value is not None}
+    for key, value, least in (("way", way, 2), ("shot", shot, 1), ("episodes", episodes, 1)):
+        if value is not None and value < least:
+            raise ZooError(f"--{key} {value}: give {least} or more")
+    parts: dict[str, Any] = {"way": way, "shot": shot, "bank": bank}
+    free = {key: value for key, value in parts.items() if value is not None}
     if name is not None:
         if dataset is not None or free or episodes is not None:
             raise ZooError("--benchmark fixes dataset, way, shot, bank and episodes; leave those out, or --benchmark")

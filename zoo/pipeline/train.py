@@ -1,5 +1,6 @@
 """Training on the training split: one loop for every learned method, resumable at every epoch."""
 
+import copy
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
 from zoo.pipeline.augment import augment
 from zoo.pipeline.depthwise import fast_depthwise
 from zoo.pipeline.device import Device
@@ -65,7 +67,7 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), lr=method.rate, weight_decay=method.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, method.rate, total_steps=max(total, 2))
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
-    start, before = _restore(checkpoint, parts)
+    start, before = restore(checkpoint, parts)
     begun_at = done = sum(map(len, epochs[:start]))
     began, spent = time.monotonic(), before
     with fast_depthwise(network, device.name == "cpu" and device.precision == "bf16"):
@@ -76,7 +78,11 @@ def train(
                 images = augment(as_images(pixels[batch], device), generator)
                 with device.autocast():
                     features = backbone(images.contiguous(memory_format=torch.channels_last))
+                if len(batch) < 2:
+                    raise ZooError("a batch of one image cannot be normalised; give more images, or --set batch=2 or more")
                 loss = method.loss(state, features.float(), torch.from_numpy(labels[batch]).to(device.name))
+                if not loss.isfinite():
+                    raise ZooError(f"training diverged in epoch {epoch + 1}; give a lower --set rate than {method.rate:g}")
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
@@ -105,17 +111,20 @@ def _unfold(backbone: Backbone, pixels: np.ndarray, seed: int, device: Device) -
     unfold(backbone, [as_images(pixels[part], device) for part in np.array_split(chosen, max(len(chosen) // 32, 1))])
 
 
-def _restore(checkpoint: Path, parts: dict) -> tuple[int, float]:
+def restore(checkpoint: Path, parts: dict) -> tuple[int, float]:
     """Load what an earlier run left: the epoch at which to go on, and the seconds spent so far."""
     if not checkpoint.is_file():
         return 0, 0.0
+    fresh = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         return int(saved["epoch"]), float(saved["seconds"])
-    except (RuntimeError, KeyError, EOFError, ValueError, OSError) as problem:
-        print(f"damaged checkpoint {checkpoint.name} set aside, training starts again ({problem})", file=sys.stderr)
+    except Exception as problem:  # a damaged file fails in the unpickler, the zip reader or any part's own loading
+        print(f"damaged checkpoint {checkpoint.name}: training starts again ({type(problem).__name__})", file=sys.stderr)
+        for name, part in parts.items():
+            part.load_state_dict(fresh[name])
         checkpoint.unlink()
         return 0, 0.0
 

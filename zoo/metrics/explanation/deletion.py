@@ -17,6 +17,7 @@ class Deletion(ExplanationMetric):
 
     higher_is_better: ClassVar[bool] = False
     steps: int = 10
+    """Equal fractions of the pixels that change at a time."""
 
     def measure(self, explained: Explained) -> Tensor:
         fill = explained.fill.to(explained.images)[:, None, None].expand_as(explained.images)

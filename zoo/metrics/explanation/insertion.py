@@ -21,6 +21,7 @@ class Insertion(ExplanationMetric):
 
     higher_is_better: ClassVar[bool] = True
     steps: int = 10
+    """Equal fractions of the pixels that change at a time."""
 
     def measure(self, explained: Explained) -> Tensor:
         images = explained.images
