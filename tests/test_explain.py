@@ -96,7 +96,7 @@ def test_the_threshold_comes_from_validation_alone() -> None:
         changed = items()
         if rows is not None:
             changed.masks[list(rows)] = 2  # type: ignore[index]
-        score(scene(changed), registry.explainer("otsu"), ask(bank(20, 1), 12), ask(bank(6, 1), 12), metrics, 0, "otsu")
+        score(scene(changed), registry.explainer("centre"), ask(bank(20, 1), 12), ask(bank(6, 1), 12), metrics, 0, "")
     plain, other_test, other_validation = seen
     assert plain == other_test
     assert plain != other_validation

@@ -94,7 +94,8 @@ def test_divergence_is_said(tmp_path: Path) -> None:
 
 def test_checkpoints_hold_no_code(tmp_path: Path) -> None:
     trained(tmp_path)
-    assert set(torch.load(tmp_path / "x.pt", weights_only=True)) == {"network", "optimiser", "schedule", "epoch", "seconds"}
+    saved = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert set(saved) == {"network", "optimiser", "schedule", "epoch", "seconds"}
     assert [file.name for file in tmp_path.iterdir()] == ["x.pt"]
 
 

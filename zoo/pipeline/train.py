@@ -79,10 +79,10 @@ def train(
                 with device.autocast():
                     features = backbone(images.contiguous(memory_format=torch.channels_last))
                 if len(batch) < 2:
-                    raise ZooError("a batch of one image cannot be normalised; give more images, or --set batch=2 or more")
+                    raise ZooError("a batch of one image cannot be normalised; give --set batch=2 or more")
                 loss = method.loss(state, features.float(), torch.from_numpy(labels[batch]).to(device.name))
                 if not loss.isfinite():
-                    raise ZooError(f"training diverged in epoch {epoch + 1}; give a lower --set rate than {method.rate:g}")
+                    raise ZooError(f"training diverged in epoch {epoch + 1}; --set a lower rate than {method.rate:g}")
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
@@ -122,7 +122,8 @@ def restore(checkpoint: Path, parts: dict) -> tuple[int, float]:
             part.load_state_dict(saved[name])
         return int(saved["epoch"]), float(saved["seconds"])
     except Exception as problem:  # a damaged file fails in the unpickler, the zip reader or any part's own loading
-        print(f"damaged checkpoint {checkpoint.name}: training starts again ({type(problem).__name__})", file=sys.stderr)
+        reason = type(problem).__name__
+        print(f"damaged checkpoint {checkpoint.name}: training starts again ({reason})", file=sys.stderr)
         for name, part in parts.items():
             part.load_state_dict(fresh[name])
         checkpoint.unlink()
