@@ -42,14 +42,12 @@ def test_the_paper_protocol():
     paper = benchmark("pbc_8way_5shot")
     assert (paper.train_per_class, paper.validation_per_class) == (125, 125)
     assert (paper.bank.kind, paper.bank.way, paper.bank.shot, paper.bank.episodes) == ("all", 8, 5, 100)
-    assert paper.published == "stn"
 
 
 def test_defaults(tmp_path: Path):
     protocol = read(written(tmp_path, PROTOCOL))
     assert (protocol.explained, protocol.steps, protocol.crop, protocol.side) == (200, 10, 0, 0)
     assert protocol.classes == ()
-    assert protocol.published is None
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -90,7 +88,6 @@ def test_ad_hoc():
     protocol = ad_hoc("pbc", 5, 1, "standard", 600)
     assert protocol.name == "pbc_5way_1shot_standard600"
     assert protocol.backbone == benchmark("pbc_8way_5shot").backbone
-    assert protocol.published is None
     assert (protocol.bank.way, protocol.bank.shot, protocol.bank.query) == (5, 1, 15)
     assert ad_hoc("pbc", 5, 1).sha256 == protocol.sha256
     assert ad_hoc("pbc", 5, 2).sha256 != protocol.sha256

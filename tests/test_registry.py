@@ -9,7 +9,8 @@ import pytest
 
 from zoo import registry
 from zoo.errors import ZooError
-from zoo.types import Backbone, Explainer, ExplanationMetric, Learned, Method, PredictionMetric
+from zoo.reducers import PredictionMetric
+from zoo.types import Backbone, Explainer, ExplanationMetric, Learned, Method
 
 KINDS = {
     "methods": Method,

@@ -1,47 +1,52 @@
-"""From confusion counts to figures: the reducers that every resample and every prediction metric share. No torch.
+"""Figures of predictions, from tallies that every resample of the bootstrap makes anew. No torch.
 
 A confusion is an array (..., classes, classes) of non-negative counts: row = true class, column = predicted class.
-Leading axes (resamples, episodes) are kept. A class is present where its row has items.
+Leading axes (resamples) are kept. A class is present where its row has items.
 """
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (classes, classes) of classes (n,) and predicted classes (n,), numbers 0..classes-1."""
-    return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+class Tallies(NamedTuple):
+    """What a prediction metric may look at."""
+
+    confusion: np.ndarray
+    """(..., classes, classes) counts over all predictions of the bank"""
+    episode_accuracy: np.ndarray
+    """(...) mean over the episodes of each one's share of correct predictions"""
 
 
-def accuracy(counts: np.ndarray) -> np.ndarray:
-    """Share of correct predictions, (...) in 0..1; NaN without any item."""
-    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-2, -1)))
+class PredictionMetric(ABC):
+    """A figure of the predictions of one bank. A file in metrics/prediction is in every record by being there."""
+
+    higher_is_better: ClassVar[bool] = True
+    per_class: ClassVar[bool] = False
+    """True where there is one number a class."""
+
+    @abstractmethod
+    def reduce(self, tallies: Tallies) -> np.ndarray:
+        """(...), or (..., classes) with NaN for a class without items where `per_class`."""
 
 
-def class_accuracy(counts: np.ndarray) -> np.ndarray:
-    """Share of each class's items that got it, (..., classes) in 0..1; NaN for a class without items."""
-    return _ratio(_diagonal(counts), counts.sum(-1))
-
-
-def mean_class_accuracy(counts: np.ndarray) -> np.ndarray:
-    """Unweighted mean of the class accuracies over the present classes, (...); NaN without any item."""
-    return _mean_of_present(class_accuracy(counts))
-
-
-def macro_f1(counts: np.ndarray) -> np.ndarray:
-    """Unweighted mean over the present classes of F1 = 2 TP / (items + predictions), (...); NaN without any item."""
-    items = counts.sum(-1)
-    f1 = _ratio(2 * _diagonal(counts), items + counts.sum(-2))
-    return _mean_of_present(np.where(items > 0, f1, np.nan))
-
-
-def _diagonal(counts: np.ndarray) -> np.ndarray:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where whole is 0."""
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
-def _mean_of_present(values: np.ndarray) -> np.ndarray:
+def diagonal(confusion: np.ndarray) -> np.ndarray:
+    """Correct predictions of each class, (..., classes)."""
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def class_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Share of each class's items that got it, (..., classes) in 0..1; NaN for a class without items."""
+    return ratio(diagonal(confusion), confusion.sum(-1))
+
+
+def mean_of_present(values: np.ndarray) -> np.ndarray:
+    """Unweighted mean over the classes that are not NaN: (..., classes) -> (...)."""
     present = ~np.isnan(values)
-    return _ratio(np.where(present, values, 0).sum(-1), present.sum(-1))
+    return ratio(np.where(present, values, 0).sum(-1), present.sum(-1))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
-    from zoo.types import Backbone, Explainer, ExplanationMetric, Method, PredictionMetric
+    from zoo.reducers import PredictionMetric
+    from zoo.types import Backbone, Explainer, ExplanationMetric, Method
 
 _PACKAGE = Path(__file__).parent
 _EXPLANATION = "metrics/explanation"

@@ -155,17 +155,6 @@ class Explainer(ABC):
         """Explain why each image (n, 3, H, W) in 0..1 would be its target class (n,) long, 0..way-1."""
 
 
-class PredictionMetric(ABC):
-    """A figure of the predictions of one bank."""
-
-    higher_is_better: ClassVar[bool] = True
-
-    @abstractmethod
-    def measure(self, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-        """From classes (n,) and predicted classes (n,), dataset-wide numbers 0..classes-1, to the figure:
-        a scalar array, or (classes,) with NaN for a class without items."""
-
-
 @dataclass(frozen=True)
 class Explained:
     """A batch of explained images, with all that an explanation metric may look at."""

@@ -14,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from zoo import reducers
+from zoo import registry
 from zoo.errors import ZooError
 from zoo.record import BankSpec, Figure, Predictions, unpack_numbers
+from zoo.reducers import Tallies
 
 RESAMPLES = 1000
+_METRICS = "metrics/prediction"
 _SEED = 20230
 
 
@@ -73,17 +75,13 @@ def unpack(predictions: Predictions, classes: Sequence[str], bank: BankSpec) -> 
 def figures(
     predictions: Predictions, classes: Sequence[str], bank: BankSpec
 ) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Figures of a bank, and the accuracy of each class that has queries; fractions in 0..1 with 95 % intervals.
-
-    accuracy             mean over episodes of the episode's accuracy
-    mean_class_accuracy  unweighted mean over the classes of the accuracy over all their predictions, all episodes
-    macro_f1             the same mean of F1 scores, from the confusion of all predictions together
-    """
+    """Every prediction metric of a bank, and the accuracy of each class that has queries, with 95 % intervals."""
     tally = _tally(unpack(predictions, classes, bank), len(classes))
     point = _reduce(tally, np.ones((tally.episodes, 1)), np.ones((tally.groups, 1)))
     parts = [_reduce(tally, *weights) for weights in _weights(tally)]
     drawn = {name: np.concatenate([part[name] for part in parts]) for name in point}
-    whole = {name: _figure(point[name][0], drawn[name]) for name in point if name != "class_accuracy"}
+    single = [name for name in point if not registry.prediction_metric(name).per_class]
+    whole = {name: _figure(point[name][0], drawn[name]) for name in single}
     by_class = zip(classes, point["class_accuracy"][0], drawn["class_accuracy"].T, strict=True)
     return whole, {name: _figure(value, values) for name, value, values in by_class if not np.isnan(value)}
 
@@ -190,12 +188,10 @@ def _reduce(tally: _Tally, episode_weights: np.ndarray, group_weights: np.ndarra
     per_episode = tally.right_by_episode @ counts / np.maximum(total, 1)
     pairs = tally.by_pair @ (counts * episode_weights[tally.episode])
     confusion = pairs.T.reshape(-1, tally.classes, tally.classes)
-    return {
-        "accuracy": (per_episode * weights).sum(0) / np.where(weights.any(0), weights.sum(0), np.nan),
-        "mean_class_accuracy": reducers.mean_class_accuracy(confusion),
-        "macro_f1": reducers.macro_f1(confusion),
-        "class_accuracy": reducers.class_accuracy(confusion),
-    }
+    tallies = Tallies(
+        confusion, (per_episode * weights).sum(0) / np.where(weights.any(0), weights.sum(0), np.nan)
+    )
+    return {name: registry.prediction_metric(name).reduce(tallies) for name in registry.names(_METRICS)}
 
 
 def _weights(tally: _Tally) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -46,10 +46,7 @@ class Benchmark(BaseModel):
     """How many queries are explained."""
     steps: Count = 10
     """Perturbation steps of deletion and insertion."""
-    prediction_metrics: Names = ("accuracy", "mean_class_accuracy", "macro_f1")
     explanation_metrics: Names = ("deletion", "insertion")
-    published: str | None = None
-    """Name of the published row that stands beside the results."""
 
     def class_numbers(self, items: Items) -> np.ndarray:
         """Numbers (c,) of the benchmark's classes in a dataset, ascending. ZooError for a class it has not."""
@@ -96,7 +93,7 @@ def ad_hoc(
         raise unknown("bank", bank, kinds, "zoo run --help")
     alike = next((other for other in map(benchmark, names()) if other.dataset == dataset), None)
     episodes = (100 if bank == "all" else 600) if episodes is None else episodes
-    kept = alike.model_dump(exclude={"name", "sha256", "title", "bank", "published"}) if alike else {}
+    kept = alike.model_dump(exclude={"name", "sha256", "title", "bank"}) if alike else {}
     fields = kept | {
         "title": f"{Path(dataset).name}: {way}-way {shot}-shot, {bank} bank of {episodes}",
         "dataset": dataset,

@@ -1,16 +1,15 @@
-"""Share of correct predictions."""
+"""Share of correct predictions, averaged over episodes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from zoo import reducers
-from zoo.types import PredictionMetric
+from zoo.reducers import PredictionMetric, Tallies
 
 
 @dataclass(frozen=True)
 class Accuracy(PredictionMetric):
-    """Over all predictions together, in 0..1. A record's `accuracy` is the mean of this over its episodes."""
+    """Mean over the episodes of the episode's accuracy, in 0..1: the figure of the few-shot papers."""
 
-    def measure(self, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-        return reducers.accuracy(reducers.confusion(truth, predicted, classes))
+    def reduce(self, tallies: Tallies) -> np.ndarray:
+        return tallies.episode_accuracy

@@ -1,16 +1,18 @@
 """Share of each class's items that were recognised (recall)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from zoo import reducers
-from zoo.types import PredictionMetric
+from zoo.reducers import PredictionMetric, Tallies, class_accuracy
 
 
 @dataclass(frozen=True)
 class ClassAccuracy(PredictionMetric):
     """(classes,) in 0..1, NaN for a class without items. The figure Tummala & Suresh (2023) print beside each class."""
 
-    def measure(self, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-        return reducers.class_accuracy(reducers.confusion(truth, predicted, classes))
+    per_class: ClassVar[bool] = True
+
+    def reduce(self, tallies: Tallies) -> np.ndarray:
+        return class_accuracy(tallies.confusion)

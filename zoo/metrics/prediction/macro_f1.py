@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo import reducers
-from zoo.types import PredictionMetric
+from zoo.reducers import PredictionMetric, Tallies, diagonal, mean_of_present, ratio
 
 
 @dataclass(frozen=True)
 class MacroF1(PredictionMetric):
-    """In 0..1; classes without items are left out. scikit-learn's `f1_score(average="macro")` over those classes."""
+    """F1 = 2 TP / (items + predictions), in 0..1; classes without items are left out. scikit-learn's
+    `f1_score(average="macro")` over those classes."""
 
-    def measure(self, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-        return reducers.macro_f1(reducers.confusion(truth, predicted, classes))
+    def reduce(self, tallies: Tallies) -> np.ndarray:
+        items = tallies.confusion.sum(-1)
+        f1 = ratio(2 * diagonal(tallies.confusion), items + tallies.confusion.sum(-2))
+        return mean_of_present(np.where(items > 0, f1, np.nan))

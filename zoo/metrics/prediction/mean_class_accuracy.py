@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo import reducers
-from zoo.types import PredictionMetric
+from zoo.reducers import PredictionMetric, Tallies, class_accuracy, mean_of_present
 
 
 @dataclass(frozen=True)
@@ -13,5 +12,5 @@ class MeanClassAccuracy(PredictionMetric):
     """In 0..1; classes without items are left out. Brodersen et al., The Balanced Accuracy and Its Posterior
     Distribution, ICPR 2010."""
 
-    def measure(self, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-        return reducers.mean_class_accuracy(reducers.confusion(truth, predicted, classes))
+    def reduce(self, tallies: Tallies) -> np.ndarray:
+        return mean_of_present(class_accuracy(tallies.confusion))
