@@ -64,7 +64,7 @@ def timm_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            network = timm.create_model(
+            network: Any = timm.create_model(
                 name, pretrained=pretrained and weights is None, num_classes=0, **options, **card.get("create", {})
             )
         except Exception as problem:
@@ -123,6 +123,8 @@ def unfold(network: nn.Module, batches: list[torch.Tensor]) -> None:
         count, total, square = sums[norm]
         mean = total / count
         variance = (square / count - mean.square()).clamp_min(0)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
         norm.weight.copy_((variance + norm.eps).sqrt() * norm.weight)

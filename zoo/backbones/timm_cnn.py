@@ -14,6 +14,9 @@ class TimmCNN(Backbone):
 
     paper = "Wightman, PyTorch Image Models, 2019, doi 10.5281/zenodo.4414861"
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, weights: Path | None, pretrained: bool, seed: int) -> None:
         super().__init__()
         self.name = name

@@ -16,6 +16,9 @@ class TimmViT(Backbone):
 
     paper = "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, arXiv 2010.11929"
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, weights: Path | None, pretrained: bool, seed: int) -> None:
         super().__init__()
         self.name = name

@@ -8,7 +8,7 @@ and convolving it with the flipped kernel at stride 1 gives the same numbers thr
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def _forward(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return _StridedDepthwise.apply(x, conv.weight.to(x.dtype), conv.stride[0], padding)  # type: ignore[return-value]
 
 
-def _strided_depthwise(module: nn.Module) -> bool:
+def _strided_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
         isinstance(module, nn.Conv2d)
         and module.groups == module.in_channels == module.out_channels > 1

@@ -58,7 +58,7 @@ class AtPrecision(Backbone):
 
     def __init__(self, backbone: Backbone, device: Device) -> None:
         super().__init__()
-        self.inner = backbone.to(device.name, memory_format=torch.channels_last).eval()
+        self.inner = backbone.to(device.name).to(memory_format=torch.channels_last).eval()
         self.device = device
         self.name, self.dim, self.mean_pooled = backbone.name, backbone.dim, backbone.mean_pooled
 

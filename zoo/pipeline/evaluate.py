@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,4 +89,5 @@ def fit_temperature(bank: Bank, scores: list[np.ndarray]) -> float:
             for episode, part in zip(bank.episodes, scores, strict=True)
         ]))  # fmt: skip
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-8, 8), method="bounded").x))
+    found: Any = minimize_scalar(loss, bounds=(-8, 8), method="bounded")
+    return float(np.exp(found.x))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -70,16 +71,18 @@ def fit(setup: Setup, bank: Bank | None, clock: Clock) -> Fitted:
     return Fitted(precise, state, digest, embeddings)
 
 
-def _train(setup: Setup, method: Learned) -> train.Trained:
-    chosen = setup.train_items
-    labels = np.searchsorted(setup.classes, setup.items.labels[chosen])
+def checkpoint(setup: Setup, method: Learned) -> Path:
+    """Where the training of these settings, images, weights and sources is kept."""
     source = cache.code(type(method), type(setup.backbone), train, train.augment, train.unfold, balanced)
-    key = (
-        setup.method_name, asdict(method), setup.backbone_name, setup.weights_sha256, setup.items.sha256,
-        chosen.tolist(), setup.seed, setup.device.name, setup.device.precision, torch.get_num_threads(), source,
-    )  # fmt: skip
-    file = cache.place("trained", ".pt", *key)
-    said = False
+    where = (setup.device.name, setup.device.precision, torch.get_num_threads())
+    images = (setup.items.sha256, setup.train_items.tolist())
+    start = (setup.backbone_name, setup.weights_sha256, setup.seed)
+    return cache.place("trained", ".pt", setup.method_name, asdict(method), start, images, where, source)
+
+
+def _train(setup: Setup, method: Learned) -> train.Trained:
+    chosen, said = setup.train_items, False
+    labels = np.searchsorted(setup.classes, setup.items.labels[chosen])
     with bar(f"training {setup.method_name}", 1) as advance:
 
         def progress(done: int, total: int, loss: float, left: float) -> None:
@@ -91,7 +94,7 @@ def _train(setup: Setup, method: Learned) -> train.Trained:
 
         return train.train(
             setup.backbone, method, setup.items.pixels[chosen], labels, len(setup.classes), setup.seed, setup.device,
-            file, progress,
+            checkpoint(setup, method), progress,
         )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def train(
         torch.manual_seed(seed)
         state = method.state(backbone.dim, classes)
     network = nn.ModuleDict({"backbone": backbone} | ({} if state is None else {"state": state}))
-    network.to(device.name, memory_format=torch.channels_last)
+    network.to(device.name).to(memory_format=torch.channels_last)
     if folded(backbone):
         _unfold(backbone, pixels, seed, device)
     epochs = [list(method.batches(labels, epoch, _random(seed, epoch))) for epoch in range(method.epochs)]
