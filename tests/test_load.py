@@ -199,7 +199,7 @@ def test_drawn_cells_are_packed_with_their_masks(tmp_path: Path, monkeypatch: py
     cell = smear.cell("monocyte", 0)
     row = items.names.index("monocyte/0000")
     assert (items.pixels[row] == pictures.square(cell.image, View(250, 84))).all()
-    assert (items.masks[row] == pictures.square(cell.mask, View(0, 84), nearest=True)).all()
+    assert (items.masks[row] == pictures.square(cell.mask, View(250, 84), nearest=True)).all()
 
 
 def test_the_smear_card_names_the_generators_classes():

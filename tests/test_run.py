@@ -11,6 +11,7 @@ import zoo
 from zoo.board import statistics, store
 from zoo.data import banks
 from zoo.errors import ZooError
+from zoo.pipeline import explain, explained
 from zoo.pipeline.run import Result
 from zoo.pipeline.setup import setup
 
@@ -31,9 +32,14 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def _few_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained, "ask", lambda bank, count: explain.ask(bank, 8))
+
+
 def run(cells: Path, out: Path, method: str = "stn", explainer: str | None = "siamcam", **choices: object) -> Result:
     settings = {"epochs": "2", "batch": "12"} if method == "stn" else {}
-    defaults = {"dataset": str(cells), "way": 3, "shot": 2, "bank": "standard", "episodes": 6, "backbone": "conv4"}
+    defaults = {"dataset": str(cells), "way": 3, "shot": 2, "bank": "all", "episodes": 4, "backbone": "conv4"}
     return zoo.run(method, explainer, out=out, **{**defaults, "settings": settings, "device": "cpu", **choices})
 
 

@@ -103,7 +103,9 @@ def run(setup: Setup, out: Path, command: str) -> Result:
     store.write(record, out)
     if setup.explainer:
         with clock.stage("gallery"):
-            draw(cases(scene, setup.explainer, shown, setup.seed), f"{record.method} + {record.explainer}", picture)
+            title = f"{record.method} + {record.explainer} on {record.benchmark}"
+            images = f"{record.dataset}, synthetic images" if record.synthetic else record.subset or record.dataset
+            draw(cases(scene, setup.explainer, shown, setup.seed), title, picture, f"{images}; {record.backbone}")
     return Result(record, path, picture if setup.explainer else None, reused=False)
 
 
