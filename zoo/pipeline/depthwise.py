@@ -43,13 +43,13 @@ class _StridedDepthwise(torch.autograd.Function):
         return for_input, for_weight, None, None
 
 
-def _forward(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def _forward(conv: nn.Conv2d, input: Tensor) -> Tensor:
     padding = conv.padding[0]
     if type(conv).__name__ == "Conv2dSame":  # timm's TensorFlow padding: pad first, unevenly
         from timm.layers.padding import pad_same
 
-        x, padding = pad_same(x, list(conv.kernel_size), list(conv.stride)), 0
-    return _StridedDepthwise.apply(x, conv.weight.to(x.dtype), conv.stride[0], padding)  # type: ignore[return-value]
+        input, padding = pad_same(input, list(conv.kernel_size), list(conv.stride)), 0
+    return _StridedDepthwise.apply(input, conv.weight.to(input.dtype), conv.stride[0], padding)  # type: ignore[return-value]
 
 
 def _strided_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
