@@ -30,8 +30,8 @@ class Device:
 def choose(name: str = "auto", precision: str = "auto") -> Device:
     """The device asked for, or the GPU where there is one.
 
-    bf16 is chosen where the hardware multiplies it: there it is faster for every backbone measured in
-    `benchmarks/speed/test_training.py`, and the choice stays the same from run to run, as a timed one would not.
+    bf16 is chosen where the hardware multiplies it, and the choice stays the same from run to run, as a timed one
+    would not. `benchmarks/speed/test_training.py` shows what it is worth on a machine, backbone by backbone.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise ZooError(f"--device {name}: choose auto, cpu or cuda")
