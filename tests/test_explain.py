@@ -37,7 +37,8 @@ def bank(first: int, episodes: int = 4) -> Bank:
 
 def scene(data: Items) -> Scene:
     backbone = AtPrecision(registry.backbone("conv4", None).requires_grad_(False), choose("cpu", "fp32"))
-    return Scene(backbone, registry.method("prototypical"), None, data, np.arange(2), 1.0, torch.full((3,), 0.2))
+    fill, features = torch.full((3,), 0.2), torch.zeros(len(data), backbone.dim)
+    return Scene(backbone, registry.method("prototypical"), None, data, np.arange(2), 1.0, fill, features)
 
 
 def test_queries_are_spread_over_episodes_and_classes() -> None:

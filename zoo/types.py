@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 
@@ -47,7 +48,7 @@ class Support(NamedTuple):
     """The labelled items of one episode, sorted by label."""
 
     features: Tensor
-    """(k, d)"""
+    """(k, d), or (k, c, h, w) where `Method.input` is "maps"."""
     labels: Tensor
     """(k,) long, 0..way-1"""
     classes: Tensor
@@ -60,6 +61,8 @@ class Method(ABC):
 
     paper: ClassVar[str]
     """Authors, title, venue, year, identifier."""
+    input: ClassVar[Literal["embedding", "maps"]] = "embedding"
+    """What `features` are: embeddings (n, d), or the backbone's maps (n, c, h, w)."""
     transductive: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
     """False where `scores` has no useful gradient with respect to the features."""
@@ -67,6 +70,16 @@ class Method(ABC):
     """False where `fit` leaves torch, so that episodes cannot go through `torch.func.vmap` together."""
     uses_support: ClassVar[bool] = True
     """False for a control that ignores the support set."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether training images are seen before any episode is drawn."""
+        return False
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the backbone itself changes in each episode: see `Adapting`."""
+        return False
 
     @abstractmethod
     def fit(self, state: nn.Module | None, support: Support) -> Any:
@@ -76,9 +89,50 @@ class Method(ABC):
     def scores(self, params: Any, features: Tensor) -> Tensor:
         """Scores (n, way) of features (n, d); the highest wins. Pure."""
 
+    def features(self, backbone: Backbone, hidden: Tensor) -> Tensor:
+        """What `fit` and `scores` see of hidden tensors."""
+        return (backbone.embed(hidden) if self.input == "embedding" else backbone.grid(hidden)).float()
+
     def compared(self, features: Tensor) -> Tensor:
         """The features as this method compares them (normalised, centred ...), (n, d) -> (n, d)."""
         return features
+
+
+@dataclass(frozen=True)
+class Transductive(Method):
+    """A method that sees all the queries of an episode together, never their labels.
+
+    `scores` judges an image with everything else frozen, so that for the queries given to `fit_queries` it returns
+    the method's own answer, and for any other image what the same episode would say of it.
+    """
+
+    transductive: ClassVar[bool] = True
+
+    @abstractmethod
+    def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> Any:
+        """Parameters of ONE episode from its supports and its queries' features (q, d). Pure."""
+
+    def fit(self, state: nn.Module | None, support: Support) -> Any:
+        """Without queries the supports stand in for them."""
+        return self.fit_queries(state, support, support.features)
+
+
+@dataclass(frozen=True)
+class Adapting(Method):
+    """A method that changes the backbone's own weights in each episode."""
+
+    mappable: ClassVar[bool] = False
+
+    @property
+    def adapts(self) -> bool:
+        return True
+
+    @abstractmethod
+    def adapt(
+        self, backbone: Backbone, state: nn.Module | None, images: Tensor, labels: Tensor, random: torch.Generator
+    ) -> tuple[Backbone, Any]:
+        """A changed copy of the backbone (the given one stays as it is) and the parameters for `scores`, from the
+        support images (k, 3, H, W) of one episode and their labels (k,), 0..way-1, sorted."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +140,7 @@ class Learned(Method):
     """A method that trains the backbone on the training split before any episode is drawn."""
 
     epochs: int = 20
-    """Rounds through the training images."""
+    """Rounds through the training images; 0 = the backbone as it is given."""
     batch: int = 64
     """Images a step."""
     rate: float = 1e-3
@@ -95,6 +149,10 @@ class Learned(Method):
     """Weight decay of AdamW."""
     labels_per_class: int = 0
     """Training images per class that may be seen; 0 = all of the training split."""
+
+    @property
+    def trains(self) -> bool:
+        return self.epochs > 0
 
     def state(self, dim: int, classes: int) -> nn.Module | None:
         """Learned parts beside the backbone (a linear head, a relation module), freshly initialised."""
@@ -106,7 +164,12 @@ class Learned(Method):
 
     @abstractmethod
     def loss(self, state: nn.Module | None, features: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of one batch: embeddings (n, d) in the order `batches` gave, and their classes (n,)."""
+        """Scalar loss of one batch: features (n, d) in the order `batches` gave, and their classes (n,)."""
+
+    def objective(self, backbone: Backbone, state: nn.Module | None, images: Tensor, labels: Tensor) -> Tensor:
+        """Scalar whose gradient one training step follows; images (n, 3, H, W) augmented. Only methods that train
+        through an inner loop (MAML and its kin) replace it."""
+        return self.loss(state, self.features(backbone, backbone.hidden(images)), labels)
 
 
 @dataclass(frozen=True)
@@ -122,7 +185,7 @@ class Classifier:
 
     def from_hidden(self, hidden: Tensor) -> Tensor:
         """Scores (n, way) of hidden tensors."""
-        return self.method.scores(self.params, self.backbone.embed(hidden).float())
+        return self.method.scores(self.params, self.method.features(self.backbone, hidden))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Scores (n, way) of images (n, 3, H, W) in 0..1."""

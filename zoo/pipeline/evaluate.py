@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.pipeline.progress import bar
 from zoo.record import Bank, Episode
-from zoo.types import Method, Support
+from zoo.types import Method, Support, Transductive
 
 _AT_ONCE = 32_000_000
 """Most numbers of gathered features at a time (128 MB)."""
@@ -40,6 +40,13 @@ def support_of(episode: Episode, features: Tensor, classes: np.ndarray) -> Suppo
     )
 
 
+def fitted(method: Method, state: nn.Module | None, support: Support, query: Tensor) -> Any:
+    """Parameters of one episode; only a transductive method is shown the queries' features."""
+    if isinstance(method, Transductive):
+        return method.fit_queries(state, support, query)
+    return method.fit(state, support)
+
+
 def _alike(bank: Bank, d: int, mappable: bool) -> Iterator[list[int]]:
     """Episode numbers in runs of one shape that fit into memory together."""
     shapes: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -61,7 +68,7 @@ def _together(
     queries = [rows(episode.query) for episode in episodes]
 
     def one(support: Support, query: Tensor) -> Tensor:
-        return method.scores(method.fit(state, support), query)
+        return method.scores(fitted(method, state, support, query), query)
 
     if len(episodes) == 1:
         return [one(supports[0], queries[0]).cpu().numpy()]

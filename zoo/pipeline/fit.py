@@ -53,12 +53,12 @@ def fit(setup: Setup, bank: Bank | None, clock: Clock) -> Fitted:
     """Train where the method learns (or take what an earlier run trained), then embed."""
     backbone, state, seconds, digest = setup.backbone, None, 0.0, setup.weights_sha256 or f"random {setup.seed}"
     with clock.stage("train"):
-        if isinstance(setup.method, Learned):
+        if isinstance(setup.method, Learned) and setup.method.trains:
             backbone, state, seconds = _train(setup, setup.method)
             digest = cache.state_sha256(backbone, state)
             if state is not None:
                 state.eval().requires_grad_(False)
-    if isinstance(setup.method, Learned):
+    if setup.method.trains:
         clock.seconds["train"] = round(seconds, 3)  # of the training itself, also where an earlier run did it
     precise = AtPrecision(backbone.requires_grad_(False), setup.device)
     embeddings = torch.zeros(len(setup.items), backbone.dim, device=setup.device.name)

@@ -33,7 +33,6 @@ from zoo.record import (
     record_key,
     settings_hash,
 )
-from zoo.types import Learned
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def run(setup: Setup, out: Path, command: str) -> Result:
             held_out = evaluate(setup.method, fitted.state, validation, fitted.embeddings, setup.classes)
             temperature, validation_accuracy = fit_temperature(validation, held_out), accuracy(validation, held_out)
     scene = Scene(
-        fitted.backbone, setup.method, fitted.state, setup.items, setup.classes, temperature, _mean_colour(setup)
+        fitted.backbone, setup.method, fitted.state, setup.items, setup.classes, temperature, _mean_colour(setup),
+        fitted.embeddings,
     )
     explanations, shown = None, []
     if setup.explainer:
@@ -92,7 +92,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
         backbone=setup.backbone_name,
         image_size=setup.items.pixels.shape[1],
         seed=setup.seed,
-        labels_seen=len(setup.train_items) if isinstance(setup.method, Learned) else 0,
+        labels_seen=len(setup.train_items) if setup.method.trains else 0,
         predictions=predictions,
         figures=figures,
         class_accuracy=by_class,
@@ -169,7 +169,7 @@ def _provenance(setup: Setup, bank: Bank, fitted: Fitted, clock: Clock, command:
         bank_sha256=bank.sha256,
         weights=setup.weights,
         weights_sha256=setup.weights_sha256,
-        trained_sha256=fitted.sha256 if isinstance(setup.method, Learned) else "",
+        trained_sha256=fitted.sha256 if setup.method.trains else "",
         code_sha256=code,
         versions={name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()},
         device=setup.device.title,

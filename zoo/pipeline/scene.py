@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.data.items import Items
 from zoo.pipeline.device import AtPrecision
-from zoo.pipeline.evaluate import support_of
+from zoo.pipeline.evaluate import fitted, support_of
 from zoo.pipeline.train import as_images
 from zoo.record import Episode
 from zoo.types import Classifier, Method
@@ -28,13 +28,17 @@ class Scene:
     temperature: float
     fill: Tensor
     """(3,) mean colour of the training images"""
+    features: Tensor
+    """(items, ...) what the method sees of each item; only a transductive method's queries are looked up here"""
 
     @torch.no_grad()
     def classifier(self, episode: Episode) -> Classifier:
         """The method fitted to the episode's support images."""
         hidden = self.backbone.hidden(self.images(episode.support))
-        support = support_of(episode, self.backbone.embed(hidden), self.classes)
-        return Classifier(self.backbone, self.method, self.method.fit(self.state, support), support, hidden)
+        support = support_of(episode, self.method.features(self.backbone, hidden), self.classes)
+        query = self.features[torch.as_tensor(episode.query, device=self.features.device)]
+        params = fitted(self.method, self.state, support, query)
+        return Classifier(self.backbone, self.method, params, support, hidden)
 
     def images(self, numbers: np.ndarray) -> Tensor:
         """Items (n,) as images (n, 3, H, W) in 0..1."""
