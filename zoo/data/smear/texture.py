@@ -35,19 +35,20 @@ def granules(radius: float, spacing: float, copy: int = 0) -> np.ndarray:
     cover = np.zeros((SIDE, SIDE))
     count = round(SIDE / spacing)
     reach = int(1.5 * radius) + 2
-    steps = np.arange(-reach, reach + 1, dtype=np.float64)
-    for row in range(count):
-        for column in range(count):
-            y = (row + 0.5 + chance.between(-0.5, 0.5)) * SIDE / count
-            x = (column + 0.5 * (row % 2) + chance.between(-0.5, 0.5)) * SIDE / count
-            size = radius * chance.between(0.7, 1.3)
-            strength = chance.between(0.65, 1.0)
-            iy, ix = int(y), int(x)
-            distance = np.sqrt((steps + iy - y)[:, None] ** 2 + (steps + ix - x)[None, :] ** 2)
-            disc = np.clip(size + 0.5 - distance, 0.0, 1.0) * strength
-            rows, columns = (np.arange(-reach, reach + 1) + start for start in (iy, ix))
-            place = np.ix_(rows % SIDE, columns % SIDE)
-            cover[place] = np.maximum(cover[place], disc)
+    drawn = np.array([
+        [
+            (row + 0.5 + chance.between(-0.5, 0.5)) * SIDE / count,
+            (column + 0.5 * (row % 2) + chance.between(-0.5, 0.5)) * SIDE / count,
+            radius * chance.between(0.7, 1.3),
+            chance.between(0.65, 1.0),
+        ]
+        for row in range(count) for column in range(count)
+    ])  # fmt: skip
+    y, x, size, strength = drawn.T[:, :, None]
+    rows, columns = (at.astype(np.int64) + np.arange(-reach, reach + 1) for at in (y, x))
+    distance = np.sqrt(((rows - y) ** 2)[:, :, None] + ((columns - x) ** 2)[:, None, :])
+    discs = np.clip((size + 0.5)[..., None] - distance, 0.0, 1.0) * strength[..., None]
+    np.maximum.at(cover, (rows[:, :, None] % SIDE, columns[:, None, :] % SIDE), discs)
     return _repeated(cover)
 
 
