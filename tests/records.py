@@ -36,7 +36,9 @@ def drawn(seed: int, share: float, classes: int = 2, items: int = 20, episodes: 
     return predictions(truth.tolist(), [(range(items), row.tolist()) for row in found])
 
 
-def explained(names: Sequence[str], items: Sequence[str], seed: int = 0) -> Explanations:
+def explained(
+    names: Sequence[str], items: Sequence[str], seed: int = 0, groups: np.ndarray | None = None
+) -> Explanations:
     """Rows for explainers; `random` is the floor and every other one is better by 0.2."""
     random = np.random.default_rng(seed)
     noise = {metric: random.uniform(0.3, 0.5, len(items)) for metric in BETTER}
@@ -45,7 +47,7 @@ def explained(names: Sequence[str], items: Sequence[str], seed: int = 0) -> Expl
         shift = 0.0 if name == "random" else 0.2
         values = {m: (noise[m] + (shift if better else -shift)).tolist() for m, better in BETTER.items()}
         floor = {metric: noise[metric].tolist() for metric in BETTER}
-        figures, against = statistics.explanation_figures(values, None if name == "random" else floor, BETTER)
+        figures, against = statistics.explanation_figures(values, None if name == "random" else floor, BETTER, groups)
         rows[name] = ExplanationRow(
             settings={}, floor=name == "random", values=values, figures=figures, against_random=against, seconds=1.5
         )
@@ -70,6 +72,8 @@ def record(seed: int = 0, share: float = 0.9, explainer: str | None = "siamcam",
         method="stn", method_settings={"margin": 1.0}, transductive=False, explainer=explainer, backbone="conv4",
         image_size=84, seed=seed, labels_seen=250, predictions=found, figures=figures, class_accuracy=by_class,
         validation_accuracy=0.95, provenance=Provenance.model_validate(made),
-        explanations=explained([explainer, "random"], found.items[:6], seed) if explainer else None,
+        explanations=(
+            explained([explainer, "random"], found.items[:6], seed, np.array(found.groups[:6])) if explainer else None
+        ),
     )  # fmt: skip
     return Record.model_validate(fields | changes)

@@ -33,7 +33,9 @@ def test_all_protocols_are_read():
     for name in names():
         protocol = benchmark(name)
         assert protocol.name == name
-        assert name.startswith(f"{protocol.dataset}_{protocol.bank.way}way_{protocol.bank.shot}shot")
+        parts = f"{protocol.dataset}_{protocol.bank.way}way_{protocol.bank.shot}shot"
+        trained_elsewhere = f"{protocol.train_dataset}_to_{protocol.dataset}"
+        assert name.startswith(trained_elsewhere if protocol.train_dataset else parts)
         assert protocol.sha256 == hashlib.sha256((paths.protocols() / f"{name}.toml").read_bytes()).hexdigest()
         assert not protocol.classes or len(protocol.classes) >= protocol.bank.way
 
@@ -98,6 +100,40 @@ def test_ad_hoc_keeps_what_the_dataset_needs():
     assert protocol.classes == benchmark("segmentation_wbc_4way_5shot").classes
     assert protocol.train_per_class == 10
     assert protocol.bank.episodes == 100
+
+
+def test_novel_protocols_keep_their_classes_apart():
+    novel = [benchmark(name) for name in names() if benchmark(name).train_classes]
+    assert {protocol.dataset for protocol in novel} == {"pbc", "smear"}
+    for protocol in novel:
+        assert not set(protocol.classes) & set(protocol.train_classes)
+        assert len(protocol.classes) == protocol.bank.way
+
+
+def test_train_class_numbers():
+    items = Items("fake", None, True, ("a", "b", "c"), (), np.array([]), np.array([]), np.zeros((0, 1, 1, 3), np.uint8))
+    protocol = ad_hoc("fake", 2)
+    assert (protocol.novel, protocol.train_class_numbers(items).tolist()) == (False, [0, 1, 2])
+    some = protocol.model_copy(update={"classes": ("a", "b")})
+    assert some.train_class_numbers(items).tolist() == [0, 1]
+    novel = some.model_copy(update={"train_classes": ("c",)})
+    assert (novel.novel, novel.train_class_numbers(items).tolist()) == (True, [2])
+    elsewhere = some.model_copy(update={"train_dataset": "other"})
+    assert (elsewhere.novel, elsewhere.train_class_numbers(items).tolist()) == (True, [0, 1, 2])
+    with pytest.raises(ZooError, match="unknown class of fake 'd'"):
+        some.model_copy(update={"train_classes": ("d",)}).train_class_numbers(items)
+
+
+def test_leukox_shape():
+    protocol = benchmark("smear_10way_5shot")
+    assert len(protocol.classes) == protocol.bank.way == 10
+    assert not {"erythroblast", "platelet"} & set(protocol.classes)  # white cells alone
+
+
+def test_ad_hoc_keeps_to_closed_sets():
+    assert ad_hoc("pbc", 5, 1).train_classes == ()
+    assert ad_hoc("segmentation_wbc", 4, 5).train_dataset == ""
+    assert ad_hoc("smear", 5, 1).train_per_class == 125
 
 
 def test_ad_hoc_of_a_path_has_a_plain_name():

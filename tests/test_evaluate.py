@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from zoo import registry
+from zoo.pipeline import evaluate as pipeline
 from zoo.pipeline.evaluate import accuracy, evaluate, fit_temperature
 from zoo.record import Bank, BankSpec, Episode
+from zoo.types import FromGram, Support
 
 CLASSES = np.array([1, 3, 4])
 
@@ -35,6 +37,40 @@ def test_together_equals_one_by_one(name: str) -> None:
         alone = evaluate(method, None, Bank(episodes.spec, (episode,)), features, CLASSES)[0]
         assert together[number].shape == (len(episode.query), 2)
         np.testing.assert_allclose(together[number], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["prototypical", "simpleshot", "bd_cspn", "ridge"])
+@pytest.mark.parametrize("at_once", [8_000_000, 300])
+def test_however_it_is_done_the_scores_are_the_same(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few items again and again, in few dimensions and in many; nearly every item a query; each on its own."""
+    method, features = registry.method(name), embeddings()
+    monkeypatch.setattr(pipeline, "_AT_ONCE", at_once)
+    many = torch.cat([features, 0.1 * torch.randn(60, 50, generator=torch.Generator().manual_seed(1))], 1)
+    for one, seen, gram_worth in (
+        (bank(), features, 50), (bank(), many, 50), (bank((18,)), features, 50), (bank(), many, 0)
+    ):  # fmt: skip
+        monkeypatch.setattr(pipeline, "_GRAM_WORTH", gram_worth)
+        for found, episode in zip(evaluate(method, None, one, seen, CLASSES), one.episodes, strict=True):
+            query = seen[episode.query]
+            support = pipeline.support_of(episode, seen[episode.support], CLASSES)
+            wanted = method.scores(pipeline.fitted(method, None, support, query), query)
+            np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["ridge", "bd_cspn"])
+def test_collapsed_features_are_scored_all_the_same(name: str) -> None:
+    """All items of a class at one point: they span three dimensions, however many supports there are."""
+    features = torch.nn.functional.pad(torch.eye(3), (0, 97))[torch.arange(60) % 3]
+    assert accuracy(bank(), evaluate(registry.method(name), None, bank(), features, CLASSES)) == 1
+
+
+def test_gram_scores_are_those_of_the_features_with_unequal_shots() -> None:
+    method, features = registry.method("prototypical"), embeddings()
+    assert isinstance(method, FromGram)
+    support, labels, query = torch.arange(0, 14, 2), torch.tensor([0, 0, 0, 1, 2, 2, 2]), torch.arange(20, 31)
+    found = method.from_gram(features @ features.T, support[None], labels[None], 3, query[None])[0]
+    wanted = method.scores(method.fit(None, Support(features[support], labels, torch.arange(3))), features[query])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_accuracy_by_hand() -> None:

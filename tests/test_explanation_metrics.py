@@ -1,38 +1,21 @@
 """Explanation metrics on images of a few pixels, and against a plain loop."""
 
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
+from marked import LEFT_FIRST, WHITE, colourful, explained, lit
 from scipy.ndimage import gaussian_filter
 from tiny import images
 
 from zoo import ops, registry
 from zoo.errors import ZooError
 from zoo.metrics.explanation.deletion import Deletion
-from zoo.metrics.explanation.insertion import SIGMA, Insertion
+from zoo.metrics.explanation.insertion import Insertion
 from zoo.metrics.explanation.pointing_game import PointingGame
 from zoo.metrics.explanation.saliency_jaccard import SaliencyJaccard
-from zoo.types import Explained
-
-
-def explained(pictures, saliency, probability=None, masks=None, threshold=None, fill=(0.0, 0.0, 0.0)):
-    def never(*_: Any) -> torch.Tensor:
-        raise AssertionError("this metric must not look at the classifier")
-
-    target = torch.arange(len(pictures)) % 2
-    return Explained(pictures, saliency, target, probability or never, masks, torch.tensor(fill), threshold)
-
-
-def lit(pictures, target):
-    """Share of white pixels of the left half, for target 0, or of the right half, for target 1."""
-    left, right = pictures[:, 0].eq(1).float().chunk(2, dim=2)
-    return torch.where(target == 0, left.mean((1, 2)), right.mean((1, 2)))
-
-
-WHITE = torch.ones(2, 3, 2, 2)
-LEFT_FIRST = torch.tensor([[4.0, 2.0], [3.0, 1.0]]).repeat(2, 1, 1)
+from zoo.perturbation import SIGMA, pixel_order
 
 
 def test_deletion_by_hand():
@@ -55,12 +38,6 @@ def test_insertion_brings_the_most_salient_back_first():
     found = Insertion(steps=4).measure(explained(pictures, LEFT_FIRST, lit))
     half = 0.5  # one of the two pixels of the target's half
     assert found.tolist() == [half * (0.5 + 1 + 1 + 1) / 4, half * 0.5 / 4]
-
-
-def colourful(pictures, target):
-    """A smooth function of all pixels, different for each target."""
-    weight = torch.linspace(-1, 1, pictures[0].numel()).view(pictures.shape[1:])
-    return torch.sigmoid((pictures * weight).sum((1, 2, 3)) * (1 - 2 * target))
 
 
 @pytest.mark.parametrize("steps", [1, 7, 10])
@@ -89,28 +66,34 @@ def test_curves_equal_a_plain_loop(steps):
     assert pytest.approx(1.6) == SIGMA * 16
 
 
-def test_forward_passes_are_batched():
+def test_forward_passes_are_batched_and_the_ends_shared():
     sizes = []
 
     def probability(pictures, target):
         sizes.append(len(pictures))
         return lit(pictures, target)
 
-    Deletion().measure(explained(images(20), images(20)[:, 0], probability))
-    assert sum(sizes) == 20 * 11
-    assert max(sizes) == 64
-    assert len(sizes) == 4
+    given = explained(images(20), images(20)[:, 0], probability)
+    first = Deletion().measure(given)
+    # 20 images at 9 fractions, 64 at a time, and both ends
+    assert sorted(sizes) == [20, 20, 52, 64, 64]
+    sizes.clear()
+    assert torch.equal(Deletion().measure(replace(given, saliency=given.saliency)), first)
+    assert sorted(sizes) == [52, 64, 64], "the ends of another explainer's curves are known"
+    sizes.clear()
+    Insertion().measure(given)
+    assert sorted(sizes) == [20, 52, 64, 64], "the whole image is known, the blurred one is not"
 
 
 def test_ties_are_scattered_and_fixed():
-    even = ops.pixel_order(torch.zeros(2, 32, 32))
+    even = pixel_order(torch.zeros(2, 32, 32))
     assert torch.equal(even[0], even[1])
     assert even[0].sort().values.tolist() == list(range(1024))
     rows = (even[0, :512] // 32).float()
     assert abs(float(rows.mean()) - 15.5) < 1.5  # row-major order would give 7.5
     top = torch.zeros(1, 32, 32)
     top[0, 20, 30] = 1
-    assert int(ops.pixel_order(top)[0, 0]) == 20 * 32 + 30
+    assert int(pixel_order(top)[0, 0]) == 20 * 32 + 30
 
 
 def test_too_few_steps():
@@ -148,26 +131,58 @@ def test_pointing_game_by_hand():
     assert PointingGame().measure(explained(WHITE, -LEFT_FIRST, masks=MASKS)).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("name", registry.names("metrics/explanation"))
+SIGNED = {  # metrics whose numbers may be below 0
+    "abpc", "sufficiency", "comprehensiveness", "faithfulness_correlation", "road", "mprt", "pair_deletion",
+    "pair_insertion", "randomised_weights", "randomised_labels",
+}  # fmt: skip
+
+
+def whole():
+    """Five images with all that any metric may ask for; every function sees the content of an image alone."""
+
+    def explain(pictures, target):
+        return pictures.mean(1).square()
+
+    def likeness(pictures, target):
+        return torch.stack([pictures.mean((1, 2, 3)), pictures[:, 0].amax((1, 2))], 1)
+
+    given = explained(
+        images(5), images(5, seed=2)[:, 0], colourful, images(5, seed=4)[:, 0] > 0.5, 0.5, pseudo_threshold=0.4,
+        explain=explain, likeness=likeness,
+    )  # fmt: skip
+    return replace(given, randomised=lambda what: explain(given.images, given.target))
+
+
+@pytest.mark.parametrize("name", registry.own("metrics/explanation"))
 def test_contract(name):
     metric = registry.explanation_metric(name)
     assert registry.summary("metrics/explanation", name).endswith(".")
-    given = explained(images(5), images(5, seed=2)[:, 0], colourful, images(5, seed=4)[:, 0] > 0.5, 0.5)
+    given = whole()
     values = metric.measure(given)
     assert values.shape == (5,)
     assert values.dtype == torch.float32
-    assert ((values >= 0) & (values <= 1)).all()
-    alone = [
-        metric.measure(Explained(given.images[i : i + 1], given.saliency[i : i + 1], given.target[i : i + 1], colourful,
-                                 None if given.masks is None else given.masks[i : i + 1], given.fill, 0.5))
-        for i in range(5)
-    ]  # fmt: skip
+    assert values.isfinite().all()
+    assert len(values.unique()) > 1
+    if name not in {"mprt", "max_sensitivity"}:
+        assert (values.abs() <= 1).all()
+    if name not in SIGNED:
+        assert (values >= 0).all()
+    alone = []
+    for i in range(5):
+        rows = {key: getattr(given, key)[i : i + 1] for key in ("images", "saliency", "target", "masks")}
+        one = replace(given, **rows, shared={})
+        alone.append(metric.measure(replace(one, randomised=lambda _, one=one: one.images.mean(1).square())))
     torch.testing.assert_close(torch.cat(alone), values)
-    if metric.needs_masks:
-        with pytest.raises(ZooError, match="masks"):
-            metric.measure(explained(images(1), images(1)[:, 0], colourful))
+    bare = explained(images(1), images(1)[:, 0], colourful)
+    needs = {
+        "mprt": "random", "randomised_weights": "random", "randomised_labels": "shuffled", "pair_deletion": "support",
+        "pair_insertion": "support", "max_sensitivity": "images", "pseudo_jaccard": "threshold",
+    }  # fmt: skip
+    if metric.needs_masks or name in needs:
+        with pytest.raises(ZooError, match=needs.get(name, "masks")):
+            metric.measure(bare)
     else:
-        metric.measure(explained(images(1), images(1)[:, 0], colourful))
+        metric.measure(bare)
 
 
 def test_upsampling_keeps_the_mean_of_a_smooth_map():

@@ -1,9 +1,13 @@
 """The floors: what they draw, and that the classifier has no say in it."""
 
+import pytest
 import torch
 from tiny import TinyBackbone, classifier, images
 
+from zoo.errors import ZooError
 from zoo.explainers.centre import Centre
+from zoo.explainers.constant import Constant
+from zoo.explainers.oracle import Oracle
 from zoo.explainers.otsu import Otsu
 from zoo.explainers.random import Random
 from zoo.explainers.sobel import Sobel
@@ -65,10 +69,27 @@ def test_sobel_finds_the_edge():
     picture = torch.zeros(1, 3, 50, 50)
     picture[..., 20:] = 1  # sigma 1: the gradient is 4 in columns 19 and 20, 0 elsewhere
     row = explain(Sobel(), picture)[0][25]
-    weight = torch.exp(-torch.arange(-10.0, 11) ** 2 / 2)
+    weight = torch.exp(-(torch.arange(-10.0, 11) ** 2) / 2)
     weight = weight / weight.sum()
     torch.testing.assert_close(row[19], 4 * (weight[10] + weight[11]), rtol=1e-4, atol=0)
     torch.testing.assert_close(row[17], 4 * (weight[12] + weight[13]), rtol=1e-4, atol=0)
     assert row[:10].amax() < 1e-4
     assert row[30:].amax() < 1e-4
     torch.testing.assert_close(explain(Sobel(), picture.transpose(2, 3))[0][:, 25], row)
+
+
+def test_constant_prefers_no_pixel():
+    saliency = explain(Constant(), images(2)[:, :, :12])
+    assert saliency.shape == (2, 12, 16)
+    assert saliency.eq(1).all()
+
+
+def test_oracle_is_the_mask_and_needs_one():
+    pictures, target = images(2), torch.zeros(2, dtype=torch.long)
+    masks = images(2, seed=2)[:, 0] > 0.5
+    found = Oracle().explain_with(FITTED, pictures, target, 0, masks).saliency
+    assert torch.equal(found, masks.float())
+    with pytest.raises(ZooError, match="needs cell masks: use a dataset that has them"):
+        Oracle().explain_with(FITTED, pictures, target, 0, None)
+    with pytest.raises(ZooError, match="needs cell masks"):
+        Oracle().explain(FITTED, pictures, target, 0)

@@ -60,13 +60,13 @@ def test_settings_with_their_meaning():
     text = words(shown(listing.details("methods", "stn")))
     assert text.startswith("Siamese twin network: contrastive training")
     assert "paper: Tummala & Suresh, " in text
-    assert "epochs whole number 20 Rounds through the training images." in text
+    assert "epochs whole number 20 Rounds through the training images; 0 =" in text
     assert "rate number 0.001 Highest learning rate" in text
     assert "pairs batch | paper batch batch: all pairs of balanced" in text
 
 
 def test_no_settings_and_the_names_of_backbones():
-    assert "no settings" in shown(listing.details("methods", "prototypical"))
+    assert "no settings" in shown(listing.details("methods", "chance"))
     assert "names: conv4" in shown(listing.details("backbones", "conv4"))
     assert " resnet18, " in words(shown(listing.details("backbones", "timm_cnn")))
 

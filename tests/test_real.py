@@ -55,7 +55,7 @@ def test_a_run_on_real_pbc(real_data: Path, real_weights: Path, tmp_path: Path) 
     assert figures == record.figures
     assert by_class == record.class_accuracy
     assert record.explanations is not None
-    assert set(record.explanations.rows) == {"siamcam", "random", "centre", "otsu", "sobel"}
+    assert set(record.explanations.rows) == {"siamcam", "random", "centre", "constant", "otsu", "sobel"}
     assert result.gallery is not None
     assert result.gallery.stat().st_size > 50_000
     assert str(real_data) not in result.path.read_text("utf-8")

@@ -53,7 +53,7 @@ def test_record_table_and_picture(cells: Path, tmp_path: Path) -> None:
     assert record.figures["accuracy"].value > 0.5
     assert statistics.figures(record.predictions, record.classes, record.bank)[0] == record.figures
     assert record.explanations is not None
-    assert list(record.explanations.rows) == ["siamcam", "centre", "otsu", "random", "sobel"]
+    assert list(record.explanations.rows) == ["siamcam", "centre", "constant", "otsu", "random", "sobel"]
     for row in record.explanations.rows.values():
         assert {len(values) for values in row.values.values()} == {len(record.explanations.items)}
     assert record.provenance.trained_sha256

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import TinyBackbone, classifier, images
+from tiny import TinyBackbone, TinyViT, classifier, images
 from torch.nn import functional as F
 
 from zoo.explainers.siamcam import SiamCAM
@@ -25,8 +25,8 @@ def slow(classifier, query, support, distance):
     cams = []
     for hidden in (a, b):
         assert hidden.grad is not None
-        weights = -hidden.grad.mean((2, 3), keepdim=True)
-        cam = (weights * hidden).sum((0, 1)).detach()
+        weights = -classifier.backbone.grid(hidden.grad).mean((2, 3), keepdim=True)
+        cam = (weights * classifier.backbone.grid(hidden)).sum((0, 1)).detach()
         cams.append(cam.relu() if cam.max() > 0 else cam - cam.min())
     return cams
 
@@ -48,6 +48,53 @@ def test_equals_autograd_through_the_maps(distance, normalise, neck, pooled):
             torch.testing.assert_close(found.per_support[i, j], a, rtol=0, atol=1e-6)
             torch.testing.assert_close(found.support_saliency[i, j], b, rtol=0, atol=1e-6)
     assert found.per_support.amax() > 1e-3
+
+
+@pytest.mark.parametrize("distance", ["l2", "cosine", "inner"])
+@pytest.mark.parametrize("pooled", [True, False], ids=["mean-pooled", "class token"])
+def test_equals_autograd_on_vision_transformers(distance, pooled):
+    """The closed form through the mean over patches, and the form that goes through the last block."""
+    fitted = classifier(TinyViT(pooled), shots=(2, 2))
+    query, target = images(3), torch.tensor([0, 1, 1])
+    found = SiamCAM(distance=distance).explain(fitted, query, target, seed=0)
+    assert found.per_support is not None
+    assert found.support_saliency is not None
+    hidden = fitted.backbone.hidden(query).detach()
+    for i in range(3):
+        for j in range(2):
+            a, b = slow(fitted, hidden[i], fitted.support_hidden[2 * int(target[i]) + j], distance)
+            torch.testing.assert_close(found.per_support[i, j], a, rtol=0, atol=1e-6)
+            torch.testing.assert_close(found.support_saliency[i, j], b, rtol=0, atol=1e-6)
+    assert found.per_support.amax() > 1e-3
+
+
+def test_difference_is_each_places_share_of_what_the_cosine_lacks():
+    """Why not this class? Signed shares of 1 - cosine, by hand; the map is their positive part."""
+    fitted = classifier(TinyBackbone(), shots=(1, 1))
+    query, target = images(4), torch.tensor([0, 1, 0, 1])
+    found = SiamCAM(shows="difference").explain(fitted, query, target, seed=0)
+    maps, support = fitted.backbone.hidden(query).detach(), fitted.support_hidden[target]
+    q, s = F.normalize(maps.mean((2, 3))), F.normalize(support.mean((2, 3)))
+    lacks = 1 - (q * s).sum(1)
+    for side, own, one, other in ((found.saliency, maps, q, s), (found.support_saliency, support, s, q)):
+        shares = torch.einsum("nc,nchw->nhw", one - other, own) / (own.mean((2, 3)).norm(dim=1) * 16)[:, None, None]
+        torch.testing.assert_close(shares.sum((1, 2)), lacks)
+        assert side is not None
+        torch.testing.assert_close(side.reshape(shares.shape), shares.relu())
+    assert (found.saliency.amax((1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("distance", ["l2", "cosine"])
+def test_difference_is_the_other_sign_of_the_gradient(distance):
+    fitted = classifier(TinyBackbone(neck=True), shots=(1, 1))
+    query, target = images(6), torch.zeros(6, dtype=torch.long)
+    like, unlike = (
+        SiamCAM(distance=distance, shows=shows).explain(fitted, query, target, seed=0).saliency
+        for shows in ("likeness", "difference")
+    )
+    mixed = (like.amin((1, 2)) == 0) & (unlike.amin((1, 2)) == 0)  # neither was negative everywhere
+    assert mixed.any()
+    assert ((like > 0) & (unlike > 0))[mixed].sum() == 0
 
 
 def test_the_published_closed_form_for_unit_supports():

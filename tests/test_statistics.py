@@ -1,15 +1,17 @@
-"""Figures against hand counts, scikit-learn and the binomial law; intervals against theory and simulation."""
+"""Figures against hand counts, scikit-learn and the binomial law; intervals against theory (test_coverage.py
+simulates)."""
 
 import time
 
 import numpy as np
 import pytest
 from records import predictions
+from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from zoo.board import statistics
 from zoo.errors import ZooError
-from zoo.record import BankSpec, Predictions, pack_numbers
+from zoo.record import BankSpec, Predictions, pack_draws, pack_numbers, unpack_draws
 
 CLASSES = ["a", "b", "c"]
 
@@ -89,18 +91,6 @@ def test_images_of_one_episode_only_are_drawn_with_it() -> None:
     assert figure.high - figure.low == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 2000), rel=0.2)
 
 
-def test_two_way_interval_covers_the_truth() -> None:
-    """Over 200 banks with random support draws and images, 95 % intervals hold the true mean 90-100 % of the time."""
-    random = np.random.default_rng(1)
-    held = 0
-    for _ in range(200):
-        chance = 0.75 + random.normal(0, 0.05, (20, 1)) + random.normal(0, 0.1, (1, 30))
-        found = crossed(random.random((20, 30)) < chance)
-        figure = statistics.figures(found, CLASSES, bank(20))[0]["accuracy"]
-        held += figure.low <= 0.75 <= figure.high
-    assert 180 <= held <= 200
-
-
 def test_the_same_figures_every_time_whatever_runs_before() -> None:
     found = crossed(np.random.default_rng(0).random((5, 40)) < 0.7, classes=2)
     first = statistics.figures(found, CLASSES, bank(5))
@@ -143,6 +133,43 @@ def test_explanation_figures_are_signed_by_what_is_better() -> None:
     assert [means["deletion"].value, means["insertion"].value] == pytest.approx([0.2, 0.7])
     assert [against["deletion"].value, against["insertion"].value] == pytest.approx([0.2, 0.2])
     assert statistics.explanation_figures(random, None, better)[1] == {}
+
+
+def test_images_explained_twice_count_once() -> None:
+    values = np.random.default_rng(0).normal(0.5, 0.2, 100)
+    once = statistics.mean_interval(values)
+    twice = statistics.mean_interval(np.tile(values, 2), np.tile(np.arange(100), 2))
+    assert (twice.low, twice.high) == pytest.approx((once.low, once.high))
+    apart = statistics.mean_interval(np.tile(values, 2))
+    assert (twice.high - twice.low) / (apart.high - apart.low) == pytest.approx(np.sqrt(2), rel=0.1)
+
+
+def test_draws_come_back_and_belong_to_the_figure() -> None:
+    right = np.random.default_rng(0).random((5, 40)) < 0.7
+    figure = statistics.figures(crossed(right), CLASSES, bank(5))[0]["accuracy"]
+    drawn = statistics.draws(figure)
+    assert len(drawn) == 1000
+    assert np.quantile(drawn, (0.025, 0.975)) == pytest.approx([figure.low, figure.high], abs=2e-5)
+    with pytest.raises(ZooError, match="damaged"):
+        statistics.draws(figure.model_copy(update={"draws": "abcd"}))
+    other = figure.model_copy(update={"draws": pack_draws(drawn + 0.001)})
+    assert statistics.same_draws(figure, figure.model_copy(update={"draws": ""}))
+    assert not statistics.same_draws(figure, other)
+    nothing = np.array([0.0, 1.0, np.nan])
+    assert unpack_draws(pack_draws(nothing)) == pytest.approx(nothing, nan_ok=True)
+
+
+def test_seeds_are_a_further_level() -> None:
+    random, values = np.random.default_rng(0), np.array([0.80, 0.82, 0.87])
+    certain = statistics.over_seeds(values, np.repeat(values[:, None], 1000, 1))
+    half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
+    assert (certain.value, certain.low, certain.high) == pytest.approx((0.83, 0.83 - half, 0.83 + half), abs=0.005)
+    # Without a spread of the seeds the bank's own is left.
+    noise = random.normal(0, 0.01, 1000)
+    same = statistics.over_seeds(np.full(3, 0.8), np.tile(0.8 + noise, (3, 1)))
+    assert (same.low, same.high) == pytest.approx(tuple(np.quantile(0.8 + noise, (0.025, 0.975))))
+    both = statistics.over_seeds(values, values[:, None] + noise)
+    assert certain.high - certain.low < both.high - both.low < certain.high - certain.low + same.high - same.low
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from records import record
 
-from zoo.board import store
+from zoo.board import statistics, store, upgrade
 from zoo.errors import ZooError
+from zoo.record import SCHEMA, Record
 
 
 def test_written_where_its_key_says_and_read_back(tmp_path: Path) -> None:
@@ -54,7 +55,10 @@ def change(place: str, value: Any) -> str:
         (change("synthetic", 1), "synthetic: Input should be a valid boolean"),
         (change("figures.accuracy.value", float("nan")), "not valid JSON"),
         (change("method_settings.margin", float("inf")), "not valid JSON"),
-        (change("schema_version", 2), "schema_version"),
+        (change("schema_version", 3), "schema_version 3 is newer than this zoo, which reads up to 2: update it"),
+        (change("schema_version", 0), "schema_version: Input should be 2"),
+        (change("schema_version", "1"), "schema_version: Input should be 2"),
+        (change("schema_version", True), "schema_version: Input should be 2"),
         (change("surprise", 1), "surprise: Extra inputs"),
         (change("bank.kind", "mine"), "bank.kind"),
         (change("benchmark", "../../etc"), "benchmark: String should match pattern"),
@@ -67,13 +71,75 @@ def change(place: str, value: Any) -> str:
     ],
 )
 def test_anything_else_is_one_line(tmp_path: Path, text: str, says: str) -> None:
-    path = tmp_path / "broken.json"
+    path = tmp_path / "folder" / "broken.json"
+    path.parent.mkdir()
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     for reading in (lambda: store.read(path), lambda: store.find(tmp_path)):
         with pytest.raises(ZooError, match=r"broken\.json") as caught:
             reading()
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def older(made: Record) -> dict[str, Any]:
+    """The record as the first schema had it: figures without draws."""
+    content = json.loads(store.dumps(made)) | {"schema_version": 1}
+    for figure in (*content["figures"].values(), *content["class_accuracy"].values()):
+        del figure["draws"]
+    return content
+
+
+def test_an_older_schema_is_read_as_today_s(tmp_path: Path) -> None:
+    made = record()
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(older(made)))
+    found = store.read(path)
+    assert found.schema_version == SCHEMA == 2
+    assert found.predictions == made.predictions
+    assert {name: figure.value for name, figure in found.figures.items()} == {
+        name: figure.value for name, figure in made.figures.items()
+    }
+    # What it lacks is made from its predictions.
+    assert statistics.with_draws(found) == (made.figures, made.class_accuracy)
+
+
+def test_upgrade_rewrites_older_records_and_no_others(tmp_path: Path) -> None:
+    made, today = record(), record(seed=1)
+    store.write(today, tmp_path)
+    path = tmp_path / made.key
+    path.write_text(json.dumps(older(made)))
+    before = (tmp_path / today.key).stat().st_mtime_ns
+    assert upgrade.upgrade(tmp_path) == [path]
+    assert path.read_text() == store.dumps(made)
+    assert (tmp_path / today.key).stat().st_mtime_ns == before
+    assert upgrade.upgrade(tmp_path) == []
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from zoo.board import store
+made = store.read(Path(sys.argv[1]))
+for _ in range(40):
+    store.write(made.model_copy(update={"validation_accuracy": float(sys.argv[3])}), Path(sys.argv[2]))
+"""
+
+
+def test_two_processes_writing_one_key_leave_a_whole_record(tmp_path: Path) -> None:
+    made = record()
+    source = store.write(made, tmp_path / "source")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(source), str(tmp_path / "out"), value])
+        for value in ("0.25", "0.75")
+    ]
+    path, seen = tmp_path / "out" / made.key, set()
+    while any(writer.poll() is None for writer in writers):
+        if path.is_file():
+            seen.add(store.read(path).validation_accuracy)  # never half-written, while both go on
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen <= {0.25, 0.75}
+    assert store.read(path).validation_accuracy in (0.25, 0.75)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_too_large_or_missing(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from zoo.backbones.timm_vit import TimmViT
 from zoo.ops import class_means, squared_distances, unit
 from zoo.types import Backbone, Classifier, Method, Support
 
@@ -72,3 +74,22 @@ def classifier(backbone: Backbone, shots: tuple[int, ...] = (2, 2, 2), normalise
         hidden = backbone.hidden(images(len(labels), seed=1))
         support = Support(backbone.embed(hidden), labels, torch.arange(len(shots)))
     return Classifier(backbone, method, method.fit(None, support), support, hidden)
+
+
+class TinyViT(TimmViT):
+    """Two blocks of two heads on 4 x 4 patches; `pooled` for a mean over patches in place of a class token."""
+
+    def __init__(self, pooled: bool = False) -> None:
+        nn.Module.__init__(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            self.network = VisionTransformer(
+                img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=2, num_classes=0, qkv_bias=True,
+                global_pool="avg" if pooled else "token", dynamic_img_size=True,
+            )  # fmt: skip
+            for parameter in self.parameters():  # as timm starts, attention would be all but even
+                parameter.data += 0.3 * torch.randn(parameter.shape)
+        self.register_buffer("mean", torch.full((3, 1, 1), 0.5), persistent=False)
+        self.register_buffer("std", torch.full((3, 1, 1), 0.5), persistent=False)
+        self.name, self.dim, self.mean_pooled = "tiny_vit", 16, pooled
+        self.eval()

@@ -22,7 +22,7 @@ DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dataset = Annotated[str, typer.Argument(help="A dataset's name, or your own class folders or CSV.")]
 Misuse: Any = typer.BadParameter.__bases__[0]
 """What typer raises for an unknown option, a missing value and the like; its public name changes with versions."""
-Kind = Literal["methods", "explainers", "backbones", "datasets", "benchmarks", "metrics"]
+Kind = Literal["methods", "explainers", "backbones", "datasets", "benchmarks", "metrics", "matrix"]
 
 
 def main() -> None:
@@ -42,7 +42,8 @@ def main() -> None:
 
 
 def _mistake(text: str) -> int:
-    print("error:", " ".join(text.split("\n")), file=sys.stderr)
+    # a file's name may hold what a terminal would obey
+    print("error:", "".join(char if char.isprintable() else " " for char in text), file=sys.stderr)
     return 2
 
 
@@ -64,15 +65,20 @@ def run(
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     out: Annotated[Path, typer.Option(help="Where records and pictures go.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the record alone to standard output.")] = False,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Log it to MLFLOW_TRACKING_URI, else ./mlruns.")] = False,
 ) -> None:
     """Run a method, and an explainer, on a benchmark: one record, a table, a picture."""
     import zoo
+    from zoo.pipeline import tracking
 
+    if mlflow:
+        tracking.require()
     result = zoo.run(
         method, explainer, benchmark=benchmark, dataset=dataset, way=way, shot=shot, bank=bank, episodes=episodes,
         backbone=backbone, weights=weights, settings=_settings(set_), seed=seed, device=device, precision=precision,
         out=out,
     )  # fmt: skip
+    logged = tracking.log(result) if mlflow else None
     if as_json:
         print(result.record.model_dump_json())
         return
@@ -88,6 +94,51 @@ def run(
     console.print(f"record   {result.path}", markup=False, highlight=False, soft_wrap=True)
     if result.gallery:
         console.print(f"gallery  {result.gallery}", markup=False, highlight=False, soft_wrap=True)
+    if logged:
+        console.print(f"mlflow   {logged}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")],
+    benchmark: Annotated[str | None, typer.Option(help="Whose training split it trains on.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A dataset's name, or your own class folders or CSV.")] = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    set_: Settings = None,
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    processes: Annotated[int, typer.Option(help="Processes that share every batch; GPUs where there are.", min=1)] = 1,
+    out: Annotated[Path | None, typer.Option(help="Write the backbone there: .safetensors for --weights.")] = None,
+) -> None:
+    """Train a method and keep the checkpoint, which `zoo run` with the same choices then takes."""
+    from zoo.pipeline import fit
+    from zoo.pipeline.setup import setup
+
+    made = setup(
+        method, benchmark=benchmark, dataset=dataset, backbone=backbone, weights=weights, settings=_settings(set_),
+        seed=seed, device=device, precision=precision,
+    )  # fmt: skip
+    for what, path in fit.train_only(made, processes, out).items():
+        print(f"{what:<12}{path}")
+
+
+@app.command()
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="A TOML file of benchmarks, methods, backbones, explainers and seeds.")],
+    weights_folder: Annotated[Path, typer.Option(help="Where the grid's weights files are.")] = Path("."),
+    device: DeviceName = "auto",
+    out: Annotated[Path, typer.Option(help="Where records and pictures go.")] = Path("runs"),
+) -> None:
+    """Run every row of a grid that has no record yet, in one process."""
+    from zoo.pipeline import sweep as sweeping
+
+    done, failed = sweeping.sweep(grid, weights_folder, out, {"device": device})
+    for path in done:
+        print(path)
+    if failed:
+        raise ZooError(f"{len(failed)} of {len(done) + len(failed)} rows could not be run: {'; '.join(failed)}")
 
 
 @app.command()
@@ -126,6 +177,50 @@ def predict(
     Console().print(table)
 
 
+@app.command()
+def explain(
+    images: Annotated[list[Path] | None, typer.Argument(help="Your images.")] = None,
+    support: Annotated[Path | None, typer.Option(help="A folder with one sub-folder of images a class.")] = None,
+    method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")] = "prototypical",
+    explainer: Annotated[list[str] | None, typer.Option(help="From `zoo list explainers`; --rate takes many.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The PNG; for ratings a folder.")] = None,
+    arrays: Annotated[bool, typer.Option("--arrays", help="Also write the numbers, .npz and .json.")] = False,
+    rate: Annotated[int | None, typer.Option(help="Write a blinded rating sheet of so many test queries.")] = None,
+    ratings: Annotated[list[Path] | None, typer.Option(help="Read filled-in sheets, a file a rater; repeat.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Whose training split and images; else the first here.")] = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    set_: Settings = None,
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+) -> None:
+    """Explain your own images; or have experts rate explanations (--rate), and read what they said (--ratings)."""
+    from zoo.pipeline import explanation_of, rating
+
+    if sum((bool(images), rate is not None, bool(ratings))) != 1:
+        raise ZooError("give images, or --rate N, or --ratings FILE: one of the three; see `zoo explain --help`")
+    if ratings:
+        from rich.console import Console
+
+        Console().print(rating.table(rating.read(ratings, (out or Path("rating")) / "key.json")))
+        return
+    choices: dict[str, Any] = {"benchmark": benchmark, "backbone": backbone, "weights": weights, "seed": seed,
+                               "device": device, "settings": _settings(set_)}  # fmt: skip
+    chosen = explainer or ["siamcam"]
+    if rate is not None:
+        written = rating.sheet(rate, method, chosen, out or Path("rating"), **choices)
+    elif support is None:
+        raise ZooError("--support: name a folder with one sub-folder of images a class")
+    elif len(chosen) > 1:
+        raise ZooError(f"--explainer: one at a time for your own images, not {' and '.join(chosen)}")
+    else:
+        written = explanation_of.explain(
+            images or [], support, method, chosen[0], out or Path("explanation.png"), arrays, **choices
+        )
+    for path in written:
+        print(path)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
@@ -140,17 +235,45 @@ def list_(
 
 
 @app.command()
+def new(
+    kind: Annotated[Literal["method", "explainer", "metric"], typer.Argument(help="What it is.")],
+    name: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and _.")],
+    package: Annotated[bool, typer.Option("--package", help="As a package of its own in this folder.")] = False,
+) -> None:
+    """Write a working method, explainer or metric to start from."""
+    from zoo import scaffold
+
+    made = scaffold.new(kind, name, package)
+    for path in made.files:
+        print(path)
+    for step in made.steps:
+        print(f"next: {step}")
+
+
+@app.command()
 def leaderboard(
-    action: Annotated[Literal["build", "check"], typer.Argument(help="Write the boards, or compare them.")] = "build",
+    action: Annotated[
+        Literal["build", "check", "upgrade", "serve"],
+        typer.Argument(help="Write the boards, compare them, bring old records up to date, or show the site."),
+    ] = "build",
     records: Annotated[Path | None, typer.Option(help="Folder of records: `runs` for your own.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the Markdown goes.")] = None,
+    site: Annotated[Path | None, typer.Option(help="Write the site into this folder, beside the rest.")] = None,
+    port: Annotated[int, typer.Option(help="Where `serve` listens; 0 takes a free port.", min=0, max=65535)] = 8000,
 ) -> None:
-    """Render the boards as Markdown from records."""
+    """Render the boards as Markdown, CSV and JSON from records, and as a site."""
     from zoo import paths
-    from zoo.board import tables
+    from zoo.board import tables, upgrade
 
     root = records or paths.leaderboard() / "records"
+    if action == "serve":
+        _serve(root, site, port)
+        return
     target = out or (paths.leaderboard() if records is None else root)
+    if action == "upgrade":
+        for path in upgrade.upgrade(root):
+            print(path)
+        return
     if action == "check":
         differences = tables.check(root, target)
         if differences:
@@ -159,6 +282,26 @@ def leaderboard(
         return
     for path in tables.build(root, target):
         print(path)
+    if site:
+        from zoo.board.site import build
+
+        print(build.build(root, site))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A record, a folder of one row's seeds, or published:stn.")],
+    b: Annotated[str, typer.Argument(help="The other.")],
+    metric: Annotated[str, typer.Option(help="A prediction or explanation metric.")] = "mean_class_accuracy",
+) -> None:
+    """Two rows on the same bank: paired difference with interval and p, per class, and where they differ most."""
+    from rich.console import Console
+
+    from zoo import paths
+    from zoo.board import compare as comparing
+    from zoo.board import published
+
+    Console().print(comparing.show(comparing.compare(a, b, metric, published.load(paths.published()))))
 
 
 @app.command()
@@ -168,7 +311,7 @@ def submit(records: Annotated[list[Path], typer.Argument(help="Records that `zoo
     from zoo.board import submit as submission
     from zoo.data import benchmark
 
-    current = {name: benchmark.benchmark(name).sha256 for name in benchmark.names()}
+    current = {name: benchmark.benchmark(name) for name in benchmark.names()}
     for path in submission.submit(records, paths.leaderboard() / "records", current):
         print(path)
 
@@ -212,6 +355,20 @@ def data_audit(name: Dataset) -> None:
     from zoo.data import audit
 
     Console().print(listing.report(audit.audit(name)))
+
+
+def _serve(root: Path, site: Path | None, port: int) -> None:
+    """Build the site, into a folder of its own where none is named, and show it until Ctrl-C."""
+    import tempfile
+
+    from zoo.board.site import build, serve
+
+    with tempfile.TemporaryDirectory(prefix="zoo-site-") as folder:
+        place = site or Path(folder)
+        build.build(root, place)
+        with serve.server(place, port) as running:
+            print(f"{serve.url(running)}  (Ctrl-C ends it)", flush=True)
+            running.serve_forever()
 
 
 def _settings(given: list[str] | None) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""What `zoo list` and `zoo data` print. Listing imports neither torch nor a plug-in; the details of one plug-in do."""
+"""What `zoo list` and `zoo data` print.
+
+Listing imports neither torch nor a plug-in; the details of one plug-in do, and so does the matrix.
+"""
 
 import dataclasses
 import typing
@@ -34,6 +37,8 @@ def details(kind: str, name: str) -> RenderableType:
         from zoo.data import benchmark
 
         return _fields(benchmark.benchmark(name).model_dump())
+    if kind == "matrix":
+        return _row(name)
     folders = _METRICS if kind == "metrics" else (kind,)
     folder = next((folder for folder in folders if name in registry.names(folder)), None)
     if folder is None:
@@ -122,6 +127,45 @@ def _benchmarks() -> Table:
     return lines
 
 
+def _matrix() -> RenderableType:
+    """Every method with the explainers that explain it, and the reason for each that does not."""
+    explainers = _classes("explainers")
+    lines = _table("method", "explained by", "refused, and why")
+    for name, method in _classes("methods").items():
+        refused: dict[str, list[str]] = {}
+        for explainer, cls in explainers.items():
+            if reason := registry.refusal(method, cls):
+                refused.setdefault(reason, []).append(explainer)
+        left = len(explainers) - sum(map(len, refused.values()))
+        why = "\n".join(f"{reason}: {', '.join(which)}" for reason, which in refused.items())
+        lines.add_row(name, f"{left} of {len(explainers)}", Text(why))
+    picky = [name for name, cls in explainers.items() if "refuses" in vars(cls)]
+    return Group(
+        lines,
+        Text(f"Some backbones are refused by {', '.join(picky)}; the error says why."),
+        Text("One line for each pair: `zoo list matrix NAME` with a method's or an explainer's name."),
+    )
+
+
+def _row(name: str) -> RenderableType:
+    """The matrix for one method or one explainer, a line for each of the others."""
+    methods, explainers = _classes("methods"), _classes("explainers")
+    if name in methods:
+        asked = {other: registry.refusal(methods[name], cls) for other, cls in explainers.items()}
+    elif name in explainers:
+        asked = {other: registry.refusal(cls, explainers[name]) for other, cls in methods.items()}
+    else:
+        raise unknown("method or explainer", name, [*methods, *explainers], "zoo list matrix")
+    lines = _table("explainer" if name in methods else "method", f"together with {name}")
+    for other, reason in asked.items():
+        lines.add_row(other, Text(f"no: {reason}" if reason else "yes"))
+    return lines
+
+
+def _classes(folder: str) -> dict[str, Any]:
+    return {name: registry.plugin(folder, name) for name in registry.usable(folder)}
+
+
 def _fields(values: dict[str, Any]) -> Table:
     lines = _table("field", "value")
     for key, value in values.items():
@@ -167,4 +211,5 @@ _TABLES: dict[str, Callable[[], RenderableType]] = {
     "datasets": _datasets,
     "benchmarks": _benchmarks,
     "metrics": _metrics,
+    "matrix": _matrix,
 }

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo.errors import ZooError
 from zoo.types import Backbone
 
 
@@ -24,7 +23,9 @@ def class_means(features: Tensor, labels: Tensor, way: int) -> Tensor:
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """Squared Euclidean distance of every pair: (n, d), (m, d) -> (n, m), never negative."""
-    return (a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * a @ b.T).clamp_min(0)
+    lengths = a.square().sum(-1, keepdim=True) + b.square().sum(-1)
+    # b first: where a is the same for many episodes, torch.vmap then makes one matrix product of them all.
+    return torch.sub(lengths, (b @ a.T).T, alpha=2).clamp_min(0)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
@@ -37,6 +38,15 @@ def unit(features: Tensor) -> Tensor:
     return F.normalize(features, dim=-1)
 
 
+def descend(start: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, rate: float) -> Tensor:
+    """Where gradient descent with momentum 0.9 comes to from `start`, in `steps` steps of learning rate `rate`."""
+    point, speed = start, torch.zeros_like(start)
+    for _ in range(steps):
+        speed = 0.9 * speed + gradient(point)
+        point = point - rate * speed
+    return point
+
+
 @torch.no_grad()
 def pair_weights(
     backbone: Backbone,
@@ -44,22 +54,30 @@ def pair_weights(
     query: Tensor,
     support: Tensor,
     pairs: Tensor,
-    distance: Literal["l2", "cosine", "inner"],
+    distance: Literal["l2", "cosine", "inner", "apart"],
 ) -> tuple[Tensor, Tensor]:
     """Channel weights of query-support pairs: d(-distance) / d(maps), averaged over places.
 
     "inner" is the inner product of the two with their lengths held fixed: through a mean over places the weighted
-    maps then are each place's share of the similarity, where the other two say what would make it grow.
+    maps then are each place's share of the similarity, where the other two say what would make it grow. "apart" is
+    the same less each image's product with itself: shares of cosine - 1, half the squared distance, negated.
 
     Hidden tensors `query` (n, ...) and `support` (k, ...); `pairs` (n, s) long, the supports to pair with each query;
     the distance is taken after `compared`. Returns the weights of the queries' and of the supports' maps, both
     (n, s, c). Where the backbone is mean-pooled, d/d(map) at each of h x w places is d/d(mean) / hw: a gradient of c
-    numbers a pair replaces one through the maps. Elsewhere it goes through `embed`, about 32 pairs at a time.
+    numbers a pair replaces one through the maps; with no neck behind the mean, inner products need none at all.
+    Elsewhere it goes through `embed`, about 32 pairs at a time.
     """
     if backbone.mean_pooled:
         places = backbone.grid(query)[0, 0].numel()
-        query, support = backbone.grid(query).mean((2, 3)), backbone.grid(support).mean((2, 3))
+        query, support = backbone.grid(query).float().mean((2, 3)), backbone.grid(support).float().mean((2, 3))
         rest, rows = backbone.neck, len(query)
+        if distance in ("inner", "apart") and torch.equal(rest(support), support):
+            left, right = unit(compared(query)).unsqueeze(1), unit(compared(support))[pairs]
+            toward = right - left if distance == "apart" else right
+            back = left - right if distance == "apart" else left
+            lengths = places * query.norm(dim=1)[:, None, None], places * support.norm(dim=1)[pairs].unsqueeze(2)
+            return toward / lengths[0], back / lengths[1]
     else:
         places, rest, rows = 1, backbone.embed, max(1, 32 // pairs.shape[1])
     weights = []
@@ -74,8 +92,11 @@ def pair_weights(
             elif distance == "cosine":
                 likeness = F.cosine_similarity(left, right)
             else:
-                likeness = (x * unit(right).detach()).sum(-1) / x.detach().norm(dim=-1)
-                likeness = likeness + (y * unit(left).detach()).sum(-1) / y.detach().norm(dim=-1)
+                a_to_b, b_to_a = unit(right).detach(), unit(left).detach()
+                if distance == "apart":
+                    a_to_b, b_to_a = a_to_b - b_to_a, b_to_a - a_to_b
+                likeness = (x * a_to_b).sum(-1) / x.detach().norm(dim=-1)
+                likeness = likeness + (y * b_to_a).sum(-1) / y.detach().norm(dim=-1)
             gradients = torch.autograd.grad(likeness.sum(), (a, b))
         if not backbone.mean_pooled:
             gradients = [backbone.grid(gradient).mean((2, 3)) for gradient in gradients]
@@ -99,47 +120,6 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     return weights(images.shape[-2]) @ images @ weights(images.shape[-1]).T
 
 
-def pixel_order(saliency: Tensor) -> Tensor:
-    """Pixel numbers (row-major), the most salient first: (n, H, W) -> (n, H * W).
-
-    Equal values come in one fixed pseudo-random order, the same for every image: row-major order would take the top
-    of the image first.
-    """
-    flat = saliency.flatten(1)
-    shuffle = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0)).to(flat.device)
-    return shuffle[flat[:, shuffle].argsort(dim=1, descending=True, stable=True)]
-
-
-@torch.no_grad()
-def perturbation_curve(
-    start: Tensor,
-    end: Tensor,
-    saliency: Tensor,
-    steps: int,
-    probability: Callable[[Tensor, Tensor], Tensor],
-    target: Tensor,
-) -> Tensor:
-    """Probability of the target while `start` turns into `end`, the most salient pixels first.
-
-    Images (n, c, H, W), saliency (n, H, W), target (n,) -> (n, steps + 1), at the fractions 0, 1/steps ... 1 of the
-    pixels. At most 64 images a forward pass. Raises ZooError for fewer than one step.
-    """
-    if steps < 1:
-        raise ZooError(f"steps={steps}: a perturbation curve needs at least 1; give steps=10")
-    n, _, height, width = start.shape
-    pixels = height * width
-    order = pixel_order(saliency)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(pixels, device=order.device).expand_as(order))
-    rank = rank.view(n, 1, height, width)
-    counts = torch.tensor([round(step * pixels / steps) for step in range(steps + 1)], device=order.device)
-    item = torch.arange(n, device=order.device).repeat_interleave(steps + 1)
-    curve = []
-    for items, count in zip(item.split(64), counts.repeat(n).split(64), strict=True):
-        images = torch.where(rank[items] < count.view(-1, 1, 1, 1), end[items], start[items])
-        curve.append(probability(images, target[items]))
-    return torch.cat(curve).float().view(n, steps + 1)
-
-
 def above_quantile(saliency: Tensor, quantile: float) -> Tensor:
     """Pixels above a quantile of their own image's saliency: (n, H, W) -> (n, H, W) bool. Equal values stay together,
     so that an even map marks nothing."""
@@ -160,3 +140,70 @@ def best_threshold(saliency: Tensor, masks: Tensor) -> float:
     """
     quantiles = [step / 20 for step in range(1, 20)]
     return max(quantiles, key=lambda quantile: float(jaccard(above_quantile(saliency, quantile), masks).mean()))
+
+
+def same_image(apart: Tensor) -> Tensor:
+    """Pairs so near that they are one and the same image, from squared distances of unit features; same shape."""
+    return apart <= 2e-6
+
+
+def adam(start: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, rate: float) -> Tensor:
+    """Where `steps` steps of Adam lead from `start` (Kingma & Ba, ICLR 2015, with their constants)."""
+    place, mean, square = start, torch.zeros_like(start), torch.zeros_like(start)
+    for step in range(1, steps + 1):
+        slope = gradient(place)
+        mean, square = mean.lerp(slope, 0.1), square.lerp(slope.square(), 0.001)
+        spread = (square / (1 - 0.999**step)).sqrt() + 1e-8
+        place = place - rate / (1 - 0.9**step) * mean / spread
+    return place
+
+
+def moved_prototypes(
+    prototypes: Tensor,
+    scores: Callable[[Tensor], Tensor],
+    truth: Tensor,
+    weight: float,
+    slope: Callable[[Tensor], Tensor],
+    steps: int,
+    rate: float,
+) -> Tensor:
+    """Prototypes (way, d) moved by Adam down `weight` x cross-entropy of the supports + a loss of the queries.
+
+    `scores` maps prototypes to the scores (k + q, way) of supports and queries, in that order; `truth` (k, way) is the
+    supports' indicator; `slope` maps the queries' posteriors (q, way) to the gradient of their loss. The gradient of
+    both softmaxes is written out: autograd sees `scores` alone.
+    """
+    k = len(truth)
+
+    def gradient(place: Tensor) -> Tensor:
+        found, pull = torch.func.vjp(scores, place)[:2]
+        posterior = found.T.softmax(0).T  # along the long side: several times as fast as along a few classes
+        of_query = posterior[k:]
+        down = slope(of_query)
+        down = of_query * (down - (of_query * down).sum(-1, keepdim=True))
+        return pull(torch.cat([weight / k * (posterior[:k] - truth), down]))[0]
+
+    return adam(prototypes, gradient, steps, rate)
+
+
+def otsu_masks(images: Tensor) -> Tensor:
+    """Where the green value lies below Otsu's threshold, that is, where the stain is: (n, 3, H, W) -> (n, H, W) bool.
+    Nothing in an image of one green value."""
+    from skimage.filters import threshold_otsu
+
+    green = images[:, 1]
+    thresholds = [float(threshold_otsu(channel)) for channel in green.cpu().numpy()]
+    return green < torch.tensor(thresholds, device=images.device)[:, None, None]
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Spearman's correlation of each pair of rows: (n, m), (n, m) -> (n,) in -1..1. Equal values share their mean rank;
+    0 where a row has one value only."""
+
+    def ranks(values: Tensor) -> Tensor:
+        ordered = values.sort(dim=1).values
+        first, after = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
+        centred = (first + after).double() - values.shape[1]
+        return centred / centred.norm(dim=1, keepdim=True).clamp_min(1e-30)
+
+    return (ranks(a.contiguous()) * ranks(b.contiguous())).sum(1).clamp(-1, 1).float()

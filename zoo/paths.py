@@ -14,6 +14,12 @@ def _shipped(folder: str) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / folder
 
 
+def checkout() -> Path | None:
+    """Root of the source tree that zoo runs from; None where it is installed."""
+    root = _PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "tests").is_dir() else None
+
+
 def cards() -> Path:
     """Folder with one sub-folder a dataset (card.toml and its lists)."""
     return _shipped("datasets")
@@ -43,6 +49,16 @@ def data() -> Path:
 def cache() -> Path:
     """Root of what can be made again: ZOO_CACHE, or the platform's cache folder."""
     return Path(os.environ.get("ZOO_CACHE") or user_cache_path("zoo"))
+
+
+def tracking() -> str:
+    """Where runs are logged when asked: MLflow's own MLFLOW_TRACKING_URI, or `mlruns` in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or Path("mlruns").resolve().as_uri()
+
+
+def tracking_name() -> str:
+    """Under which name MLflow keeps them: MLFLOW_EXPERIMENT_NAME, or zoo."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or "zoo"
 
 
 def runs() -> Path:

@@ -11,9 +11,12 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = 1
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)]
+SCHEMA = 2
+"""1: as now, but figures without `draws`."""
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=120)]
 """A name that is part of a path: it can neither climb out of a folder nor hide."""
+_NO_DRAW = 65_535
 
 
 class Episode(NamedTuple):
@@ -76,6 +79,17 @@ def unpack_numbers(text: str, limit: int = 50_000_000) -> np.ndarray:
     return np.frombuffer(raw, "<u2").astype(np.int64)
 
 
+def pack_draws(values: np.ndarray) -> str:
+    """Fractions in 0..1 in steps of 1/65,534, NaN among them."""
+    return pack_numbers(np.where(np.isnan(values), _NO_DRAW, np.rint(np.nan_to_num(values) * (_NO_DRAW - 1))))
+
+
+def unpack_draws(text: str) -> np.ndarray:
+    """The inverse of `pack_draws`. Raises ValueError for anything else."""
+    numbers = unpack_numbers(text, 2_000_000)
+    return np.where(numbers == _NO_DRAW, np.nan, numbers / (_NO_DRAW - 1))
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -86,6 +100,9 @@ class Figure(_Strict):
     value: float
     low: float
     high: float
+    draws: str = ""
+    """Its values in the resamples of the bootstrap, packed (`pack_draws`). Two records of the same bank use the same
+    resamples, so that subtracting their draws pairs them. Empty where they are made from the raw values when needed."""
 
 
 class Predictions(_Strict):
@@ -154,7 +171,7 @@ class Provenance(_Strict):
 class Record(_Strict):
     """One method (and explainer) on one benchmark: raw values first, figures computed from them."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[2] = SCHEMA
     benchmark: Name
     dataset: str
     subset: str | None
@@ -211,3 +228,15 @@ def settings_hash(*choices: Any) -> str:
     """SHA-256 of choices as canonical JSON."""
     text = json.dumps(choices, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def migrate(fields: Any) -> Any:
+    """The JSON of a record of an older schema as one of today's; anything else as it is, for the checks to refuse."""
+    if not isinstance(fields, dict):
+        return fields
+    version = fields.get("schema_version", SCHEMA)
+    if isinstance(version, int) and version > SCHEMA:
+        raise ValueError(f"schema_version {version} is newer than this zoo, which reads up to {SCHEMA}: update it")
+    if version == 1 and version is not True:
+        fields = fields | {"schema_version": 2}  # `draws` may be empty, so nothing else changes
+    return fields

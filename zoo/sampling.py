@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from zoo.errors import ZooError
+
 
 def balanced(labels: np.ndarray, batch: int, random: np.random.Generator) -> Iterator[np.ndarray]:
     """Batches with the classes as equal as can be; every item appears once an epoch, the last odd few left out."""
@@ -35,3 +37,24 @@ def partners(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
         partner[inside[:half]] = inside[(np.arange(half) + shift) % len(inside)]
         partner[inside[half:]] = random.choice(outside, len(inside) - half)
     return partner
+
+
+def episodic(labels: np.ndarray, way: int, shot: int, batch: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches that are one episode each, standing class by class in ascending order: `batch // way` different items
+    of each of `way` classes, of which the first `shot` are the supports.
+
+    Where there are fewer classes all of them make an episode; where a class has fewer items every class gives that
+    many; classes without a query beside their supports stay out. As many episodes as the items fill, at least one.
+    Raises ZooError where that leaves fewer than two classes, or no query.
+    """
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    members = [member for member in members if len(member) > shot]
+    if len(members) < 2:
+        raise ZooError(f"shot={shot}: fewer than two training classes have {shot + 1} images; --set a smaller shot")
+    way = min(way, len(members))
+    each = min(batch // way, min(map(len, members)))
+    if each <= shot:
+        raise ZooError(f"batch={batch} holds no query beside {way} x {shot} supports; --set batch={way * (shot + 1)}")
+    for _ in range(max(len(labels) // (way * each), 1)):
+        chosen = np.sort(random.choice(len(members), way, replace=False))
+        yield np.concatenate([random.choice(members[number], each, replace=False) for number in chosen])

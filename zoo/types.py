@@ -5,8 +5,8 @@ Shapes: n items, c channels, h x w places of the grid, H x W pixels, d embedding
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,6 +40,14 @@ class Backbone(nn.Module):
         """What follows the mean over places, (n, c) -> (n, d), where `mean_pooled`."""
         return pooled
 
+    def trunk(self, images: Tensor) -> Tensor:
+        """Everything before the last block, which `tail` and `embed` hold: `tail(trunk(images)) == hidden(images)`."""
+        return self.hidden(images)
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        """The rest of the way to `hidden`."""
+        return trunk
+
     def forward(self, images: Tensor) -> Tensor:
         return self.embed(self.hidden(images))
 
@@ -70,6 +78,9 @@ class Method(ABC):
     """False where `fit` leaves torch, so that episodes cannot go through `torch.func.vmap` together."""
     uses_support: ClassVar[bool] = True
     """False for a control that ignores the support set."""
+    isometric: ClassVar[bool] = False
+    """True where, without a state, scores depend on features by their inner products alone, whatever their number of
+    dimensions: then a bank that asks for the same items again and again is scored in far fewer dimensions."""
 
     @property
     def trains(self) -> bool:
@@ -107,6 +118,8 @@ class Transductive(Method):
     """
 
     transductive: ClassVar[bool] = True
+    assumes_balance: ClassVar[bool] = False
+    """True where the method expects about as many queries of each class, and errs where that is not so."""
 
     @abstractmethod
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> Any:
@@ -115,6 +128,18 @@ class Transductive(Method):
     def fit(self, state: nn.Module | None, support: Support) -> Any:
         """Without queries the supports stand in for them."""
         return self.fit_queries(state, support, support.features)
+
+
+@runtime_checkable
+class FromGram(Protocol):
+    """A method whose scores need inner products alone: where a bank asks for the same items again and again, they
+    are taken once."""
+
+    def from_gram(self, gram: Tensor, support: Tensor, labels: Tensor, way: int, query: Tensor) -> Tensor:
+        """Scores (e, q, way) of e episodes, as `fit` and `scores` give them, from the inner products (n, n) of all
+        items, the numbers of the supports (e, k) and their labels (e, k), sorted, and the numbers of the queries
+        (e, q)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,12 @@ class Adapting(Method):
     @property
     def adapts(self) -> bool:
         return True
+
+    @property
+    def keeps_trunk(self) -> bool:
+        """Whether `adapt` looks at images through `Backbone.trunk` alone and leaves that as it is: then cached trunks
+        can stand in for images."""
+        return False
 
     @abstractmethod
     def adapt(
@@ -149,6 +180,9 @@ class Learned(Method):
     """Weight decay of AdamW."""
     labels_per_class: int = 0
     """Training images per class that may be seen; 0 = all of the training split."""
+    patience: int = 0
+    """Epochs without a better accuracy on episodes of validation items after which training stops, and the best
+    epoch is kept; 0 = every epoch runs and the last is kept."""
 
     @property
     def trains(self) -> bool:
@@ -157,6 +191,10 @@ class Learned(Method):
     def state(self, dim: int, classes: int) -> nn.Module | None:
         """Learned parts beside the backbone (a linear head, a relation module), freshly initialised."""
         return None
+
+    def beside(self, backbone: Backbone, classes: int) -> nn.Module | None:
+        """`state` for a backbone. Only methods that learn something of every weight (step sizes) replace it."""
+        return self.state(backbone.dim, classes)
 
     @abstractmethod
     def batches(self, labels: np.ndarray, epoch: int, random: np.random.Generator) -> Iterator[np.ndarray]:
@@ -208,14 +246,28 @@ class Explainer(ABC):
     """Says where a classifier looked. Fields are settings; their defaults are the only source of truth."""
 
     paper: ClassVar[str]
-    needs: ClassVar[Literal["gradient", "support", "nothing"]]
-    """gradient: a differentiable head; support: a method that compares with supports, differentiably;
+    needs: ClassVar[Literal["gradient", "pixels", "support", "scores", "maps", "attention", "masks", "nothing"]]
+    """gradient: of the scores with respect to the maps; pixels: the same with respect to the image, through the whole
+    backbone; support: a method that compares embeddings with those of its supports; scores: the scores of any method;
+    maps, attention: the backbone's alone, whatever the method and the target; masks: the cell's real mask, a ceiling;
     nothing: a floor that never looks at the classifier's scores."""
     floor: ClassVar[bool] = False
+    costly: ClassVar[bool] = False
+    """True where an image costs dozens of passes through the backbone, or more."""
 
     @abstractmethod
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
         """Explain why each image (n, 3, H, W) in 0..1 would be its target class (n,) long, 0..way-1."""
+
+    def explain_with(
+        self, classifier: Classifier, images: Tensor, target: Tensor, seed: int, masks: Tensor | None
+    ) -> Explanation:
+        """As `explain`, for a caller that may have real masks (n, H, W) bool: only what needs them looks at them."""
+        return self.explain(classifier, images, target, seed)
+
+    def refuses(self, backbone: Backbone) -> str | None:
+        """Why the explanation is not defined on this backbone, as half a sentence; None where it is."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -237,6 +289,26 @@ class Explained:
     """(3,) mean colour of the training images"""
     threshold: float | None
     """Saliency quantile above which a pixel counts as marked; chosen on validation items"""
+    pseudo_threshold: float | None = None
+    """The same, chosen against Otsu's masks of validation items instead of real ones"""
+    per_support: Tensor | None = None
+    """(n, shot, H, W): saliency towards each support of the target class, where the explainer gives it"""
+    likeness: Callable[[Tensor, Tensor], Tensor] | None = None
+    """(images (m, 3, H, W), target (m,)) -> cosine similarity to each support of the target class (m, shot), of the
+    features as the method compares them; NaN where the class has fewer supports"""
+    explain: Callable[[Tensor, Tensor], Tensor] | None = None
+    """(images (m, 3, H, W), target (m,)) -> saliency (m, H, W) of the same explainer and classifier"""
+    randomised: Callable[[Literal["weights", "labels"]], Tensor] | None = None
+    """Saliency (n, H, W) of these images and targets when the backbone's weights, or the labels of the supports, are
+    shuffled"""
+    shared: dict[str, Tensor] = field(default_factory=dict)
+    """What does not depend on the saliency, kept for other metrics and other explainers of the same queries"""
+
+    def once(self, name: str, compute: Callable[[], Tensor]) -> Tensor:
+        """What is kept under this name, computed where it is not there yet."""
+        if name not in self.shared:
+            self.shared[name] = compute()
+        return self.shared[name]
 
 
 @dataclass(frozen=True)
@@ -245,6 +317,12 @@ class ExplanationMetric(ABC):
 
     higher_is_better: ClassVar[bool]
     needs_masks: ClassVar[bool] = False
+    needs_threshold: ClassVar[bool] = False
+    """True where a quantile of the saliency has to be chosen on validation items."""
+    costly: ClassVar[bool] = False
+    """True where the explainer has to run again, several times: left out for explainers that are costly themselves."""
+    leaves_out: ClassVar[tuple[str, ...]] = ()
+    """Names of explainers that it would not be fair to."""
 
     @abstractmethod
     def measure(self, explained: Explained) -> Tensor:

@@ -1,6 +1,7 @@
 """Backbone weights: read only from safetensors or timm's hub, never unpickled, and errors in one line."""
 
 import hashlib
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo import atomic
 from zoo.errors import ZooError
 
 CARDS = Path(__file__).parent / "weights.toml"
@@ -45,6 +47,35 @@ def load_file(network: nn.Module, path: Path, name: str) -> None:
     network.load_state_dict(tensors, strict=False)
 
 
+def save_file(network: nn.Module, path: Path) -> None:
+    """Write what `--weights` reads: the weights, and beside them what of `weights.toml` the network was made with.
+    ZooError where the name or the folder is wrong."""
+    from safetensors.torch import save
+
+    if path.suffix != ".safetensors":
+        raise ZooError(f"{path}: weights are written as .safetensors; give such a name")
+    inner: Any = getattr(network, "network", network)
+    card = getattr(inner, "card", {})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in inner.state_dict().items()}
+    atomic.write(path, save(tensors, {"card": json.dumps(card)}))
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """What the file with these weights needs beside its name: by its hash, else as `save_file` wrote it."""
+    from safetensors import SafetensorError, safe_open
+
+    if known := tomllib.loads(CARDS.read_text("utf-8")).get(sha256(path)):
+        return known
+    try:
+        with safe_open(path, "pt") as file:
+            card = json.loads((file.metadata() or {}).get("card", "{}"))
+        create = {"pad_type": "same"} if card.get("create") == {"pad_type": "same"} else {}
+        colours = {key: [float(value) for value in card[key]] for key in ("mean", "std") if key in card}
+        return {"create": create, **colours}
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError):
+        return {}  # `load_file` says what is wrong with the file itself
+
+
 def _shape(tensor: torch.Tensor | None) -> tuple[int, ...] | None:
     return None if tensor is None else tuple(tensor.shape)
 
@@ -60,7 +91,7 @@ def timm_model(
 
     card: dict[str, Any] = {}
     if weights is not None:
-        card = tomllib.loads(CARDS.read_text("utf-8")).get(sha256(weights), {})
+        card = _card(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -77,7 +108,9 @@ def timm_model(
             ) from None
     if weights is not None:
         load_file(network, weights, name)
-    return network, card.get("mean", network.pretrained_cfg["mean"]), card.get("std", network.pretrained_cfg["std"])
+    mean, std = (tuple(card.get(key, network.pretrained_cfg[key])) for key in ("mean", "std"))
+    network.card = {"create": card.get("create", {}), "mean": mean, "std": std}
+    return network, mean, std
 
 
 def timm_is_vit(name: str) -> bool:

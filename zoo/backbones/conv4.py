@@ -46,7 +46,13 @@ class Conv4(Backbone):
         return backbone
 
     def hidden(self, images: Tensor) -> Tensor:
-        return self.blocks((images - 0.5) / 0.25)
+        return self.tail(self.trunk(images))
+
+    def trunk(self, images: Tensor) -> Tensor:
+        return self.blocks[:-1]((images - 0.5) / 0.25)
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        return self.blocks[-1](trunk)
 
     def embed(self, hidden: Tensor) -> Tensor:
         return hidden.mean((2, 3))

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.types import Backbone
 from zoo.weights import timm_is_vit, timm_model
 
@@ -47,6 +48,20 @@ class TimmCNN(Backbone):
 
     def hidden(self, images: Tensor) -> Tensor:
         return self.network.forward_features((images - self.mean) / self.std)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """The last block is known of the networks whose stages stand in a row: the EfficientNet and ResNet kinds."""
+        net, kind = self.network, type(self.network).__name__
+        x = (images - self.mean) / self.std
+        if kind == "EfficientNet":
+            return net.blocks[:-1](net.bn1(net.conv_stem(x)))
+        if kind == "ResNet":
+            return net.layer3(net.layer2(net.layer1(net.maxpool(net.act1(net.bn1(net.conv1(x)))))))
+        raise ZooError(f"backbone '{self.name}': its last block is not known; --set part=full tunes all of it")
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        net = self.network
+        return net.layer4(trunk) if hasattr(net, "layer4") else net.bn2(net.conv_head(net.blocks[-1](trunk)))
 
     def embed(self, hidden: Tensor) -> Tensor:
         return self.network.forward_head(hidden, pre_logits=True).flatten(1)

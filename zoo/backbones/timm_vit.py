@@ -40,14 +40,19 @@ class TimmViT(Backbone):
         return cls(name, weights, pretrained, seed)
 
     def hidden(self, images: Tensor) -> Tensor:
-        images = (images - self.mean) / self.std
         if self.mean_pooled:
-            return self.network.forward_features(images)
+            return self.network.forward_features((images - self.mean) / self.std)
+        return self.trunk(images)
+
+    def trunk(self, images: Tensor) -> Tensor:
         [(patches, prefix)] = self.network.forward_intermediates(
-            images, indices=[len(self.network.blocks) - 2], return_prefix_tokens=True,
+            (images - self.mean) / self.std, indices=[len(self.network.blocks) - 2], return_prefix_tokens=True,
             stop_early=True, output_fmt="NLC", intermediates_only=True,
         )  # fmt: skip
         return torch.cat([prefix, patches], 1)
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        return self.network.norm(self.network.blocks[-1](trunk)) if self.mean_pooled else trunk
 
     def embed(self, hidden: Tensor) -> Tensor:
         if not self.mean_pooled:

@@ -1,33 +1,58 @@
 """The explanation table of a board: every explainer of a classifier beside the floors."""
 
+import functools
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from zoo.board.accuracy import backbone_cell
+import numpy as np
+
+from zoo import registry
+from zoo.board import paired, resampling, statistics
+from zoo.board.accuracy import backbone_cell, method_cell
 from zoo.board.markdown import difference, escape, percent, table
-from zoo.board.rows import Board, by_classifier, telling
+from zoo.board.rows import Board, by_classifier, telling, tellings
+from zoo.errors import ZooError
 from zoo.record import ExplanationRow, Figure, Record, settings_hash
 
 _FIRST = ("deletion", "insertion", "saliency_jaccard", "pointing_game")
 _NOTE = (
-    "Means over the explained queries with their 95 % intervals, in per cent. Beside them the paired difference to the "
-    "`random` floor, positive where the explainer is better (for *deletion* lower is better), in bold where its "
-    "interval excludes 0. Explainers are comparable only under the same classifier and seed."
+    "Means over the explained queries, in per cent, with 95 % intervals that cover the images: a query explained in "
+    "two episodes, or a duplicate, is one image. Other support draws, training seeds and patients are not covered. "
+    "*Rank* is among the explainers and floors of the same classifier and seed, by paired tests with Holm's correction "
+    "(1-3: not told from the first, second and third). Beside it the paired difference to the `random` floor, positive "
+    "where the explainer is better (for *deletion* lower is better), in bold where its interval excludes 0."
 )
 
 
-def section(board: Board) -> list[str]:
+class Block(NamedTuple):
+    """The explainers of one classifier, seed and set of queries: what can be compared."""
+
+    record: Record
+    """Any of its records"""
+    rows: list[tuple[str, ExplanationRow]]
+    """(explainer, row): explainers, then floors"""
+    ranks: dict[str, list[str]]
+    """metric -> rank of each row, "-" of one without it"""
+
+
+def blocks(board: Board) -> list[Block]:
+    """Everything that was explained, in the order of the records."""
+    return [_block(records) for records in by_classifier(board)]
+
+
+def section(found: Sequence[Block], board: Board) -> list[str]:
     """Lines from the heading on; none where nothing was explained."""
-    groups = by_classifier(board)
-    if not groups:
+    if not found:
         return []
-    merged = [merge(records) for records in groups]
-    metrics = metric_order(row for block in merged for _, row in block)
+    metrics = metric_order(row for block in found for _, row in block.rows)
     header = ["method", "backbone", "seed", "explained (of them right)", "explainer"]
-    header += [cell for metric in metrics for cell in (escape(metric.replace("_", " ")), "better than random by")]
+    for metric in metrics:
+        header += [escape(metric.replace("_", " ")), "better than random by", "rank"]
+    keys = tellings(board.records)
     lines = []
-    for records, block in zip(groups, merged, strict=True):
-        alike = [record.method_settings for record in board.records if record.method == records[0].method]
-        lines += [[*_classifier(records[0], alike), *_explainer(name, row, block, metrics)] for name, row in block]
+    for block in found:
+        said = [method_cell(block.record, keys), backbone_cell(block.record), str(block.record.seed), _count(block)]
+        lines += [[*said, *_explainer(block, number, metrics)] for number in range(len(block.rows))]
     return ["### Explanations", "", _NOTE, "", *table(header, lines), ""]
 
 
@@ -51,21 +76,58 @@ def beats_random(figure: Figure) -> bool:
     return figure.low > 0
 
 
-def _classifier(record: Record, alike: Sequence[dict]) -> list[str]:
-    settings, found = telling(record.method_settings, alike), record.explanations
-    count = f"{len(found.items)} ({sum(found.correct)})" if found else "-"
-    method = f"`{record.method}`" + (f" {escape(settings)}" if settings else "")
-    return [method, backbone_cell(record), str(record.seed), count]
+@functools.cache
+def higher_is_better(metric: str) -> bool | None:
+    """What the metric's plug-in declares; None where there is no such metric here."""
+    try:
+        return bool(registry.declared("metrics/explanation", metric, "higher_is_better"))
+    except ZooError:
+        return None
 
 
-def _explainer(
-    name: str, row: ExplanationRow, block: Sequence[tuple[str, ExplanationRow]], metrics: Sequence[str]
-) -> list[str]:
-    settings = telling(row.settings, (other.settings for other_name, other in block if other_name == name))
+def _block(records: Sequence[Record]) -> Block:
+    found, first = merge(records), records[0]
+    assert first.explanations is not None
+    groups = statistics.clusters(first.explanations.items, first.predictions)
+    having = [
+        (metric, number)
+        for metric in metric_order(row for _, row in found)
+        for number, (_, row) in enumerate(found)
+        if len(row.values.get(metric, ())) == len(groups)
+    ]
+    values = np.array([found[number][1].values[metric] for metric, number in having])
+    return Block(first, found, _ranks(having, values, groups, len(found)) if having else {})
+
+
+def _ranks(
+    having: Sequence[tuple[str, int]], values: np.ndarray, groups: np.ndarray, rows: int
+) -> dict[str, list[str]]:
+    """Metric -> rank of each of the rows, from the values (m, n) of each (metric, row) there is."""
+    drawn, ranks = resampling.cluster_means(values, groups), {}
+    for metric in dict.fromkeys(metric for metric, _ in having):
+        ranks[metric] = ["-"] * rows
+        if (higher := higher_is_better(metric)) is None:
+            continue
+        places = [place for place, (name, _) in enumerate(having) if name == metric]
+        tested = paired.explained_ties(values[places], groups, higher, drawn[places])
+        for place, rank in zip(places, tested.ranks, strict=True):
+            ranks[metric][having[place][1]] = rank
+    return ranks
+
+
+def _count(block: Block) -> str:
+    found = block.record.explanations
+    return f"{len(found.items)} ({sum(found.correct)})" if found else "-"
+
+
+def _explainer(block: Block, number: int, metrics: Sequence[str]) -> list[str]:
+    name, row = block.rows[number]
+    settings = telling(row.settings, (other.settings for other_name, other in block.rows if other_name == name))
     cells = [escape(name) + (f" {escape(settings)}" if settings else "") + (" (*floor*)" if row.floor else "")]
     for metric in metrics:
         figure, against = row.figures.get(metric), row.against_random.get(metric)
-        cells += [percent(figure), _against(against) if against else "-"]
+        rank = block.ranks[metric][number] if metric in block.ranks else "-"
+        cells += [percent(figure), _against(against) if against else "-", rank]
     return cells
 
 

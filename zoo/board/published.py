@@ -1,9 +1,11 @@
 """Rows that papers report, and how a measured figure stands beside them."""
 
+import math
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from statistics import NormalDist
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,6 +38,8 @@ class Row(_Strict):
     """Labelled training images; None where the paper does not say."""
     figures: dict[str, Fraction] = {}
     class_accuracy: dict[str, Fraction] = {}
+    class_queries: dict[str, int] = {}
+    """Tested images of each class, where the paper says."""
     note: str = ""
 
 
@@ -68,6 +72,10 @@ class Published(NamedTuple):
 
     papers: tuple[Paper, ...]
 
+    def rows(self) -> list[Reported]:
+        """Every row of every paper."""
+        return [Reported(paper, row) for paper in self.papers for row in paper.rows]
+
     def for_benchmark(self, name: str) -> list[Reported]:
         """The rows that stand beside the records of a benchmark."""
         return [Reported(paper, row) for paper in self.papers if name in paper.benchmarks for row in paper.rows]
@@ -93,6 +101,29 @@ def verdict(measured: Figure, reported: float) -> Verdict:
     if measured.low > reported:
         return "above"
     return "below" if measured.high < reported else "within"
+
+
+def uncertain(row: Row, name: str, of_class: bool = False) -> Figure | None:
+    """A reported figure (or the accuracy of a class) with the 95 % interval that its number of test images leaves.
+
+    Wilson's for a class and for the accuracy, normal for the mean of the classes. Papers say nothing of their support
+    draws, which would widen it. No width where the paper does not say how many images it tested.
+    """
+    value = (row.class_accuracy if of_class else row.figures).get(name)
+    if value is None:
+        return None
+    tested = row.class_queries
+    pairs = [(accuracy, tested[one]) for one, accuracy in row.class_accuracy.items() if one in tested]
+    count = tested.get(name, 0) if of_class else sum(tested.values())
+    if not count or (not of_class and (name not in ("accuracy", "mean_class_accuracy") or len(pairs) != len(tested))):
+        return Figure(value=value, low=value, high=value)
+    if name == "mean_class_accuracy" and not of_class:
+        half = NormalDist().inv_cdf(0.975) * math.sqrt(sum(p * (1 - p) / n for p, n in pairs)) / len(pairs)
+        return Figure(value=value, low=value - half, high=min(value + half, 1))
+    from statsmodels.stats.proportion import proportion_confint  # takes seconds, and only boards need it
+
+    ends: Any = proportion_confint(value * count, count, method="wilson")
+    return Figure(value=value, low=float(ends[0]), high=float(ends[1]))
 
 
 def same_setting(record: Record, reported: Reported) -> bool:

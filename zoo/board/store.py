@@ -1,15 +1,14 @@
 """Records as files: written whole or not at all, and never trusted when read."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from zoo import atomic
 from zoo.errors import ZooError
-from zoo.record import Record
+from zoo.record import Record, migrate
 
 LARGEST = 20_000_000
 """Bytes of a record file; a bank of 100 x 15,000 predictions takes about 4,000,000."""
@@ -32,11 +31,18 @@ def dumps(record: Record) -> str:
 
 
 def read(path: Path) -> Record:
-    """The record in a file. Raises ZooError, one line with the file and the first problem, for anything else."""
+    """The record in a file, one of an older schema as one of today's.
+
+    Raises ZooError, one line with the file and the first problem, for anything else.
+    """
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device would never end
+            raise ZooError(f"{path}: cannot be read (not a file); give the path of a record's .json file")
         if path.stat().st_size > LARGEST:
             raise ZooError(f"{path}: larger than {LARGEST // 1_000_000} MB, so it is not a record")
-        return Record.model_validate(from_json(path.read_bytes(), allow_inf_nan=False), strict=True)
+        found = Record.model_validate(migrate(from_json(path.read_bytes(), allow_inf_nan=False)), strict=True)
+        assert found.key  # settings that JSON cannot write, such as 1e999, have no hash
+        return found
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror}); give the path of a record's .json file") from None
     except ValidationError as error:
@@ -49,24 +55,17 @@ def read(path: Path) -> Record:
 
 def find(root: Path) -> list[Record]:
     """Every record below `root`, in the order of their paths. A broken one raises ZooError naming it."""
-    return [read(path) for path in sorted(root.rglob("*.json"))]
+    return [read(path) for path in files(root)]
+
+
+def files(root: Path) -> list[Path]:
+    """Every JSON file in a folder below `root`; those in `root` itself are tables made from records."""
+    return sorted(root.glob("*/**/*.json"))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole: to a temporary sibling, then moved into place."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+    """Write a text file whole or not at all."""
+    atomic.write(path, text.encode())
 
 
 def one_line(text: str, longest: int = 160) -> str:

@@ -1,27 +1,39 @@
-"""The leaderboard as Markdown: an index and one file a benchmark, the same bytes for the same records."""
+"""The leaderboard as Markdown, CSV and JSON: an index and the files of each benchmark, the same bytes for the same
+records."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path, PurePath
 
 from zoo import paths
-from zoo.board import accuracy, explained, published, rows, store
-from zoo.board.markdown import escape, percent, table
+from zoo.board import accuracy, explained, exports, index, published, rows, store
+from zoo.board.exports import Sheet
+from zoo.board.index import MARK, title
+from zoo.board.markdown import escape
 from zoo.board.published import Published, Reported
-from zoo.board.rows import Board, Row
+from zoo.data import benchmark
 from zoo.record import Record
 
-Ranked = list[tuple[Board, list[Row]]]
-
-MARK = "<!-- Written by `zoo leaderboard`; edit the records, not this file. -->"
 _NOTES = """\
 *Mean class accuracy* is the unweighted mean of the classes' accuracies over all predictions of the bank, *accuracy* \
-the mean over its draws. Intervals are 95 %, of resampling support draws and images; an interval of no width says \
-that no resample differed, not that the figure is certain. Where several training seeds stand in one row, figures and \
-interval ends are their means. *Labels seen* counts labelled training images, supports not included. Papers' figures \
-are *reported* and never ranked among ours, which are *measured*; *above*, *within* and *below* say where our interval \
-lies beside the paper's figure. *Reproduced* needs the paper's method, backbone, images and protocol."""
+the mean over its draws. *Labels seen* counts labelled training images, supports not included. Papers' figures are \
+*reported* and never ranked among ours, which are *measured*; their intervals are binomial, of the number of images \
+they tested, as they say nothing of their support draws. *Above*, *within* and *below* say where our interval lies \
+beside the paper's figure. *Reproduced* needs the paper's method, backbone, images and protocol. All figures are in \
+per cent."""
+_COVERS = """\
+Intervals are 95 % and cover support draws and images, duplicates drawn together; an interval of no width says that no \
+resample differed, not that the figure is certain. {seeds} **Variation between patients is not covered: the images \
+carry no patient ids.**"""
+_RANKS = """\
+*Rank* 1-3: no paired test over the same draws and images, corrected after Holm for all pairs of this table, tells the \
+row from the first, the second and the third."""
+
+_COST = """\
+The largest of each row's records, stage by stage: a run that finds an earlier one's training, embeddings or saliency \
+in the cache spends nothing on them (0.0), and - says that no record of the row has that stage. One measurement each, \
+without an interval."""
 
 
 def build(root: Path, out: Path, papers: Published | None = None) -> list[Path]:
@@ -29,15 +41,15 @@ def build(root: Path, out: Path, papers: Published | None = None) -> list[Path]:
     files = _files(root, out, papers)
     for name, text in files.items():
         store.write_text(out / name, text)
-    for stale in _stale(out, files):
-        stale.unlink()
+    for left in _left(out, files):
+        left.unlink()
     return [out / name for name in files]
 
 
 def check(root: Path, out: Path, papers: Published | None = None) -> list[str]:
     """What differs between the boards in `out` and what `build` would write there, one line each."""
     files = _files(root, out, papers)
-    lines = [f"{stale}: no record has this benchmark any more" for stale in _stale(out, files)]
+    lines = [f"{left}: no record has this benchmark any more" for left in _left(out, files)]
     for name, text in files.items():
         if not (out / name).is_file():
             lines.append(f"{out / name}: is missing")
@@ -46,106 +58,105 @@ def check(root: Path, out: Path, papers: Published | None = None) -> list[str]:
         differing = [number for number, (found, wanted) in enumerate(pairs, start=1) if found != wanted]
         if differing:
             lines.append(f"{out / name}: line {differing[0]} differs ({len(differing)} in all)")
-    for file in sorted(root.rglob("*.json")):
+    for file in store.files(root):
         place = root / store.read(file).key
         if file != place:
             lines.append(f"{file}: should stand at {place}")
     return lines
 
 
-def leaderboard(records: Iterable[Record], papers: Published, records_at: str = "records") -> dict[str, str]:
-    """File name -> Markdown. `records_at` is the path of the records seen from the boards."""
-    ranked = [(board, rows.rows(board)) for board in rows.boards(records)]
-    files = {"README.md": _index(ranked, papers)}
-    for name in dict.fromkeys(board.benchmark for board, _ in ranked):
-        own = [(board, found) for board, found in ranked if board.benchmark == name]
-        files[f"{name}.md"] = _page(name, own, papers.for_benchmark(name), records_at)
+def leaderboard(
+    records: Iterable[Record],
+    papers: Published,
+    records_at: str = "records",
+    protocols: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """File name -> content.
+
+    records_at: the path of the records seen from the boards. protocols: name of each benchmark -> SHA-256 of its
+    protocol file as it is today; boards of another one are marked as stale.
+    """
+    sheets = [sheet(board, protocols or {}) for board in rows.boards(records)]
+    files = {"README.md": index.page(sheets, papers)}
+    for name in dict.fromkeys(one.board.benchmark for one in sheets):
+        own = [one for one in sheets if one.board.benchmark == name]
+        same = exports.files(name, own)
+        files[f"{name}.md"] = _page(name, own, papers.for_benchmark(name), records_at, list(same))
+        files |= same
     return files
+
+
+def sheet(board: rows.Board, protocols: Mapping[str, str]) -> Sheet:
+    """A board with all that its tables show."""
+    found = rows.rows(board)
+    return Sheet(board, found, accuracy.rankings(found), explained.blocks(board), board.stale(protocols))
+
+
+def protocols() -> dict[str, str]:
+    """Name of each benchmark that has a file -> its SHA-256."""
+    return {name: benchmark.benchmark(name).sha256 for name in benchmark.names()}
 
 
 def _files(root: Path, out: Path, papers: Published | None) -> dict[str, str]:
     papers = published.load(paths.published()) if papers is None else papers
-    return leaderboard(store.find(root), papers, PurePath(os.path.relpath(root, out)).as_posix())
+    return leaderboard(store.find(root), papers, PurePath(os.path.relpath(root, out)).as_posix(), protocols())
 
 
-def _stale(out: Path, files: dict[str, str]) -> list[Path]:
-    """Boards of ours (they carry the mark) that are not among the files."""
-    return [
+def _left(out: Path, files: Mapping[str, str]) -> list[Path]:
+    """Boards of ours (they carry the mark), and their tables, that are not among the files."""
+    boards = [
         file for file in sorted(out.glob("*.md"))
         if file.name not in files and file.read_text("utf-8", errors="replace").startswith(MARK)
-    ]
+    ]  # fmt: skip
+    tables = [out / name for file in boards for name in exports.names(file.stem)]
+    return [*boards, *(file for file in tables if file.is_file())]
 
 
-def _page(name: str, ranked: Ranked, reported: Sequence[Reported], records_at: str) -> str:
-    lines = [MARK, "", f"# {escape(name)}", "", "[All benchmarks](README.md)", "", _NOTES, ""]
-    for board, found in ranked:
-        lines += [f"## {_title(board)}", "", *_provenance(board), ""]
-        lines += ["### Accuracy", "", *accuracy.ranking(found, reported, records_at), ""]
-        lines += ["### Accuracy of each class", "", *accuracy.by_class(board, found, reported), ""]
-        lines += explained.section(board)
+def _page(
+    name: str, sheets: Sequence[Sheet], reported: Sequence[Reported], records_at: str, files: Sequence[str]
+) -> str:
+    linked = ", ".join(f"[{file}]({file})" for file in files)
+    lines = [MARK, "", f"# {escape(name)}", "", f"[All benchmarks](README.md). The same as tables: {linked}."]
+    lines += ["", _NOTES, ""]
+    for one in sheets:
+        lines += [f"## {title(one)}", "", *_provenance(one), ""]
+        for ranked in one.rankings:
+            heading = "### Accuracy" + (", transductive methods" if ranked.kind == "transductive" else "")
+            lines += [heading, "", *accuracy.ranking(ranked, reported, records_at), "", *_covers(ranked), ""]
+        lines += ["### Accuracy of each class", "", *accuracy.by_class(one.board, one.rows, reported), ""]
+        lines += [_covered(one.rows), ""]
+        lines += explained.section(one.blocks, one.board)
+        lines += ["### Cost", "", *accuracy.cost(one.rows), "", _COST, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _title(board: Board) -> str:
-    record = board.first
-    images = f"{escape(record.dataset)}, " + (f"subset {escape(record.subset)}" if record.subset else "whole")
-    bank = f"{record.bank.way}-way {record.bank.shot}-shot, bank `{record.bank.kind}`"
-    return f"{images}{', synthetic images' if record.synthetic else ''}: {bank}"
+def _covers(ranked: accuracy.Ranking) -> list[str]:
+    lines = [_covered(ranked.rows)]
+    if ranked.ties and (typical := ranked.ties.typical) is not None:
+        shown = "Between neighbouring rows a single test shows a true difference of "
+        lines += ["", f"{_RANKS} {shown}{100 * typical:.2f} points in 80 % of all cases (median)."]
+    return lines
 
 
-def _provenance(board: Board) -> list[str]:
-    made, predictions = board.first.provenance, board.first.predictions
+def _covered(found: Sequence[rows.Row]) -> str:
+    several, single = (any((len(row.seeds) > 1) is flag for row in found) for flag in (True, False))
+    seeds = "Where a row has several training seeds they are covered too; " if several else ""
+    alone = "rows of one seed say nothing of others." if several else "No row has more than one training seed."
+    return _COVERS.format(seeds=seeds + alone if single else seeds.removesuffix("; ") + ".")
+
+
+def _provenance(one: Sheet) -> list[str]:
+    record, made, predictions = one.board.first, one.board.first.provenance, one.board.first.predictions
     hashes = {"images": made.item_set_sha256, "bank": made.bank_sha256, "benchmark": made.benchmark_sha256}
     named = ", ".join(f"{what} `{escape(digest[:12])}`" for what, digest in hashes.items())
     count = f"{len(predictions.lengths)} draws, {sum(predictions.lengths)} predictions"
     lines = [f"{count} of {len(predictions.items)} images; {named}."]
-    if board.first.synthetic:
+    if one.stale:
+        lines.append("**Stale: the protocol file has changed since; these rows are not ranked with today's.**")
+    if record.synthetic:
         lines.append("**The images are drawn by a program; nothing here says how a method does on real cells.**")
-    if board.first.subset:
-        lines.append(f"**Only the subset {escape(board.first.subset)} of the dataset's images was there.**")
+    if record.subset:
+        lines.append(f"**Only the subset {escape(record.subset)} of the dataset's images was there.**")
+    if all(record.method != "supervised" for record in one.board.records):
+        lines.append("**The control `supervised` is missing: nothing here says what the training labels alone give.**")
     return lines
-
-
-def _index(ranked: Ranked, papers: Published) -> str:
-    header = ["benchmark", "images", "rows", "best method", "backbone", "mean class accuracy", "reported by a paper"]
-    lines = [MARK, "", "# Leaderboard", ""]
-    if ranked:
-        lines += table(header, (_index_row(board, found, papers) for board, found in ranked))
-    else:
-        lines += ["There is no record yet: `zoo run`, then `zoo submit RECORD`."]
-    lines += ["", "Benchmarks and banks are not comparable with one another; each board says how it is measured.", ""]
-    lines += ["## Reported by papers", "", "Copied from the papers, measured by nobody here. Figures in per cent.", ""]
-    named = ["paper", "method", "backbone", "way / shot", "labels seen", "figures", "images", "stands beside", "note"]
-    lines += table(named, (_paper_row(paper, row) for paper in papers.papers for row in paper.rows))
-    return "\n".join(lines) + "\n"
-
-
-def _index_row(board: Board, found: Sequence[Row], papers: Published) -> list[str]:
-    record, best = board.first, found[0]
-    reported = published.main_row(papers.for_benchmark(board.benchmark), record.classes)
-    paper = reported.row.figures.get("mean_class_accuracy") if reported else None
-    images = escape(record.dataset) + (f", subset {escape(record.subset)}" if record.subset else "")
-    return [
-        f"[{escape(board.benchmark)}]({board.benchmark}.md)",
-        images + (", synthetic" if record.synthetic else ""),
-        str(len(found)),
-        accuracy.method_cell(best, found),
-        accuracy.backbone_cell(best.first),
-        percent(best.figure("mean_class_accuracy")),
-        "-" if paper is None else f"{100 * paper:.2f}",
-    ]
-
-
-def _paper_row(paper: published.Paper, row: published.Row) -> list[str]:
-    figures = [f"{name.replace('_', ' ')} {100 * value:.2f}" for name, value in row.figures.items()]
-    return [
-        escape(f"{paper.authors} {paper.year}, {paper.identifier}"),
-        escape(row.title),
-        escape(row.backbone_title),
-        f"{row.way} / {row.shot}" if row.way else "-",
-        "-" if row.labels_seen is None else str(row.labels_seen),
-        escape(", ".join(figures)),
-        escape(paper.images),
-        ", ".join(f"`{name}`" for name in paper.benchmarks) or "-",
-        escape(row.note) or "-",
-    ]

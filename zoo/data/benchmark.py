@@ -33,6 +33,12 @@ class Benchmark(BaseModel):
     """Name of a card, or a path to the user's own data."""
     classes: Names = ()
     """Names of the classes in use; empty = all."""
+    train_classes: Names = ()
+    """Names of the (base) classes of training and validation; empty = `classes`. Of the others, which are novel, every
+    item may be tested."""
+    train_dataset: str = ""
+    """Dataset of training and validation, seen as its own card says; empty = `dataset`. Else every item of `dataset`
+    may be tested."""
     bank: BankSpec
     train_per_class: Count = 125
     validation_per_class: Count = 125
@@ -49,11 +55,24 @@ class Benchmark(BaseModel):
     explanation_metrics: Names = ("deletion", "insertion")
 
     def class_numbers(self, items: Items) -> np.ndarray:
-        """Numbers (c,) of the benchmark's classes in a dataset, ascending. ZooError for a class it has not."""
-        for name in self.classes:
-            if name not in items.classes:
-                raise unknown(f"class of {items.dataset}", name, items.classes, f"zoo data verify {items.dataset}")
-        return np.array([n for n, name in enumerate(items.classes) if name in (self.classes or items.classes)])
+        """Numbers (c,) of the benchmark's classes in its dataset, ascending. ZooError for a class it has not."""
+        return _numbers(items, self.classes)
+
+    def train_class_numbers(self, items: Items) -> np.ndarray:
+        """Numbers (b,) of the classes of training in its dataset, ascending. ZooError for a class it has not."""
+        return _numbers(items, self.train_classes or (() if self.train_dataset else self.classes))
+
+    @property
+    def novel(self) -> bool:
+        """Whether it tests on classes, or on a dataset, that training never saw."""
+        return bool(self.train_classes or self.train_dataset)
+
+
+def _numbers(items: Items, wanted: tuple[str, ...]) -> np.ndarray:
+    for name in wanted:
+        if name not in items.classes:
+            raise unknown(f"class of {items.dataset}", name, items.classes, f"zoo data verify {items.dataset}")
+    return np.array([number for number, name in enumerate(items.classes) if name in (wanted or items.classes)])
 
 
 def names() -> list[str]:
@@ -85,13 +104,15 @@ def ad_hoc(
 ) -> Benchmark:
     """A benchmark without a file: `--dataset D --way --shot --bank --episodes`, named like pbc_5way_1shot_standard600.
 
-    `dataset` is a card's name or a path. What is not said here is as in the first benchmark of the same dataset that
-    has a file (classes, split sizes, view, backbone, metrics); `episodes` is 100 for `all`, else 600.
+    `dataset` is a card's name or a path. What is not said here (classes, split sizes, view, backbone, metrics) is as in
+    the benchmark of the same dataset with the most training images that trains on what it tests, the first of several;
+    `episodes` is 100 for `all`, else 600.
     """
     kinds = get_args(BankSpec.model_fields["kind"].annotation)
     if bank not in kinds:
         raise unknown("bank", bank, kinds, "zoo run --help")
-    alike = next((other for other in map(benchmark, names()) if other.dataset == dataset), None)
+    others = [other for other in map(benchmark, names()) if other.dataset == dataset and not other.novel]
+    alike = max(others, key=lambda other: other.train_per_class, default=None)
     episodes = (100 if bank == "all" else 600) if episodes is None else episodes
     kept = alike.model_dump(exclude={"name", "sha256", "title", "bank"}) if alike else {}
     fields = kept | {

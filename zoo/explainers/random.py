@@ -1,12 +1,12 @@
 """Floor: uniform noise on the backbone's own grid."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from zoo.attribution import generator
 from zoo.types import Classifier, Explainer, Explanation
 
 
@@ -21,11 +21,5 @@ class Random(Explainer):
 
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
         height, width = classifier.backbone.grid(classifier.support_hidden[:1]).shape[2:]
-        noise = torch.stack([torch.rand(height, width, generator=_generator(image, seed)) for image in images])
+        noise = torch.stack([torch.rand(height, width, generator=generator(image, seed)) for image in images])
         return Explanation(noise.to(images.device))
-
-
-def _generator(image: Tensor, seed: int) -> torch.Generator:
-    content = (image * 255).round().to(torch.uint8).cpu().numpy().tobytes()
-    digest = hashlib.sha256(f"{seed}|".encode() + content).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

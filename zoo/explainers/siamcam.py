@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from zoo.attribution import lift, pairs
 from zoo.ops import pair_weights
 from zoo.types import Classifier, Explainer, Explanation
 
@@ -14,7 +15,8 @@ from zoo.types import Classifier, Explainer, Explanation
 class SiamCAM(Explainer):
     """Channel weight = gradient of the pair's likeness, averaged over places; CAM = ReLU(sum over channels of weight
     x map): positive where a place draws the pair together. The paper prints no formula; this one is ours.
-    A map negative everywhere keeps its order, lifted by its minimum. "Why not class c?": pass c as the target."""
+    A map negative everywhere keeps its order, lifted by its minimum. "Why not class c?": pass c as the target, and
+    `shows=difference` for what keeps the query from it."""
 
     paper: ClassVar[str] = "Tummala & Suresh, Explainable Siamese twin network, 2023, doi 10.1007/s11517-023-02804-3"
     needs: ClassVar[Literal["support"]] = "support"
@@ -23,6 +25,8 @@ class SiamCAM(Explainer):
     does this place carry? l2, cosine: where would more of the map help? Chosen on validation queries of PBC."""
     combine: Literal["mean", "max"] = "mean"
     """Over the supports of the target class. A class with fewer supports than another ends in maps of zeros."""
+    shows: Literal["likeness", "difference"] = "likeness"
+    """difference: the other sign, what drives the pair apart; for `inner`, a place's share of 1 - cosine."""
 
     @torch.no_grad()
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
@@ -30,20 +34,16 @@ class SiamCAM(Explainer):
         return Explanation(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
 
     def _part(self, classifier: Classifier, images: Tensor, target: Tensor) -> Explanation:
-        backbone, labels, supports = classifier.backbone, classifier.support.labels, classifier.support_hidden
-        own = target[:, None] == labels
-        pairs = own.byte().argsort(dim=1, descending=True, stable=True)[:, : int(labels.bincount().max())]
-        real = own.gather(1, pairs)[..., None]
-        hidden = backbone.hidden(images)
-        a, b = pair_weights(backbone, classifier.method.compared, hidden, supports, pairs, self.distance)
-        query_side = _lift(torch.einsum("nsc,nchw->nshw", a * real, backbone.grid(hidden).float()))
+        backbone, supports, apart = classifier.backbone, classifier.support_hidden, self.shows == "difference"
+        numbers, real = pairs(classifier, target)
+        distance = "apart" if apart and self.distance == "inner" else self.distance
+        hidden, sign = backbone.hidden(images), -1 if apart else 1
+        a, b = pair_weights(backbone, classifier.method.compared, hidden, supports, numbers, distance)
+        found = torch.einsum("nsc,nchw->nshw", a, backbone.grid(hidden).float())
+        query_side = lift(sign * found) * real[..., None, None]
         support_side = torch.zeros_like(query_side)
-        for label in target.unique():
-            rows, maps = target == label, backbone.grid(supports[labels == label]).float()
-            support_side[rows, : len(maps)] = _lift(torch.einsum("nsc,schw->nshw", b[rows, : len(maps)], maps))
-        saliency = query_side.amax(1) if self.combine == "max" else query_side.sum(1) / real.sum(1, keepdim=True)
-        return Explanation(saliency, query_side, support_side)
-
-
-def _lift(maps: Tensor) -> Tensor:
-    return torch.where(maps.amax((-2, -1), True) > 0, maps.relu(), maps - maps.amin((-2, -1), True))
+        own = backbone.grid(supports).float().split(classifier.support.labels.bincount().tolist())
+        for rows, maps in ((target == label, own[label]) for label in target.unique()):
+            support_side[rows, : len(maps)] = lift(sign * torch.einsum("nsc,schw->nshw", b[rows, : len(maps)], maps))
+        mean = query_side.sum(1) / real.sum(1)[:, None, None]
+        return Explanation(query_side.amax(1) if self.combine == "max" else mean, query_side, support_side)

@@ -19,6 +19,7 @@ class KNN(Method):
     """Cover & Hart, 1967, with Euclidean distance. Score = votes, minus a tie-break below one vote."""
 
     paper: ClassVar[str] = "Cover & Hart, Nearest neighbor pattern classification, IEEE Trans Inf Theory 13(1), 1967"
+    isometric: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
     k: int = 3
     """Supports that vote; all of them where the episode has fewer."""

@@ -18,6 +18,7 @@ class SimpleShot(Method):
     """UN: features as they are; L2N: unit length. CL2N, which needs the mean of a base split, is not offered."""
 
     paper: ClassVar[str] = "Wang et al., SimpleShot, 2019, arXiv 1911.04623"
+    isometric: ClassVar[bool] = True
     transform: Literal["L2N", "UN"] = "L2N"
     """Of every embedding, before class means are taken."""
     distance: Literal["euclidean", "cosine"] = "euclidean"

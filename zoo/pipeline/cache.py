@@ -4,7 +4,6 @@ import functools
 import hashlib
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from zoo import paths
+from zoo import atomic, paths
 from zoo.record import settings_hash
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -26,10 +25,15 @@ def code(*things: Any) -> str:
 
 
 @functools.cache
-def all_code() -> str:
-    """Hash of every source file that can change a figure: all of zoo but the command line and the boards."""
-    shown = ("cli", "listing")
-    files = [file for file in sorted(_PACKAGE.rglob("*.py")) if file.parent.name != "board" and file.stem not in shown]
+def all_code(*plugins: type) -> str:
+    """Hash of every source file that can change a figure: all of zoo but what only shows or writes it, and the
+    files of those plug-ins that other packages add."""
+    shown = ("cli", "listing", "scaffold", "tracking")
+    board = _PACKAGE / "board"
+    every = (file for file in sorted(_PACKAGE.rglob("*.py")) if file.stem not in shown)
+    files = [file for file in every if not file.is_relative_to(board)]
+    added = {Path(inspect.getfile(plugin)).resolve() for plugin in plugins}
+    files += sorted(file for file in added if not file.is_relative_to(_PACKAGE))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -59,7 +63,8 @@ def array(file: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) ->
             problem = str(error)
         print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
     made = np.ascontiguousarray(make(), np.float32)
-    write(file, lambda partial: np.save(partial, made))
+    with atomic.replacing(file) as partial:
+        np.save(partial, made)
     return made
 
 
@@ -71,16 +76,6 @@ def numbers(file: Path, make: Callable[[], dict]) -> dict:
         except ValueError as problem:
             print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
     made = make()
-    write(file, lambda partial: partial.write_text(json.dumps(made), "utf-8"))
+    with atomic.replacing(file) as partial:
+        partial.write(json.dumps(made).encode())
     return made
-
-
-def write(file: Path, fill: Callable[[Path], Any]) -> None:
-    """Have `fill` write a sibling, then put it in place in one step."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.stem}.{os.getpid()}{file.suffix}")
-    try:
-        fill(partial)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)

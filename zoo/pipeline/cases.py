@@ -31,7 +31,7 @@ def cases(scene: Scene, explainer: Explainer, shown: Sequence[Asked], seed: int)
         numbers, classifier = episode.query[query], scene.classifier(episode)
         images = scene.images(numbers)
         scores = classifier(images)
-        explanation = explainer.explain(classifier, images, scores.argmax(1), seed)
+        explanation = explainer.explain_with(classifier, images, scores.argmax(1), seed, scene.masks(numbers))
         saliency = ops.upsample(explanation.saliency, *images.shape[2:]).cpu().numpy()
         for row, number in enumerate(numbers):
             predicted = int(scores[row].argmax())

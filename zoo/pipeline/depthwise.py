@@ -5,7 +5,6 @@ of 80 x 80 it takes 440 ms a batch of 64 where the forward pass takes 9. Spreadi
 and convolving it with the flipped kernel at stride 1 gives the same numbers through the fast forward kernel.
 """
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeGuard
@@ -43,18 +42,26 @@ class _StridedDepthwise(torch.autograd.Function):
         return for_input, for_weight, None, None
 
 
-def _forward(conv: nn.Conv2d, input: Tensor) -> Tensor:
-    padding = conv.padding[0]
-    if type(conv).__name__ == "Conv2dSame":  # timm's TensorFlow padding: pad first, unevenly
-        from timm.layers.padding import pad_same
+class _Fast(nn.Conv2d):
+    pads_like_tensorflow = False
 
-        input, padding = pad_same(input, list(conv.kernel_size), list(conv.stride)), 0
-    return _StridedDepthwise.apply(input, conv.weight.to(input.dtype), conv.stride[0], padding)  # type: ignore[return-value]
+    def forward(self, input: Tensor) -> Tensor:
+        padding = int(self.padding[0])
+        if self.pads_like_tensorflow:  # first, and unevenly
+            from timm.layers.padding import pad_same
+
+            input, padding = pad_same(input, list(self.kernel_size), list(self.stride)), 0
+        return _StridedDepthwise.apply(input, self.weight.to(input.dtype), self.stride[0], padding)  # type: ignore[return-value]
+
+
+class _FastSame(_Fast):
+    pads_like_tensorflow = True
 
 
 def _strided_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
         isinstance(module, nn.Conv2d)
+        and not isinstance(module, _Fast)  # a network may be copied, and copied again, within it
         and module.groups == module.in_channels == module.out_channels > 1
         and module.stride[0] == module.stride[1] > 1
         and module.kernel_size[0] == module.kernel_size[1]
@@ -68,11 +75,13 @@ def _strided_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
 @contextmanager
 def fast_depthwise(network: nn.Module, enabled: bool) -> Iterator[None]:
     """Within it, strided depthwise convolutions of `network` use the fast gradient."""
-    convs = [module for module in network.modules() if enabled and _strided_depthwise(module)]
-    for conv in convs:
-        conv.forward = functools.partial(_forward, conv)
+    # Their class is changed, not their `forward`: methods that copy a network in every episode would otherwise copy
+    # a function that is bound to the original's weights.
+    before = {module: type(module) for module in network.modules() if enabled and _strided_depthwise(module)}
+    for conv, kind in before.items():
+        conv.__class__ = _FastSame if kind.__name__ == "Conv2dSame" else _Fast
     try:
         yield
     finally:
-        for conv in convs:
-            del conv.forward
+        for conv, kind in before.items():
+            conv.__class__ = kind

@@ -4,12 +4,16 @@ import resource
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.types import Backbone
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,19 @@ class Device:
 
     def autocast(self) -> AbstractContextManager:
         return torch.autocast(self.name, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def fabric(self, processes: int = 1) -> "Fabric":
+        """Lightning Fabric on this device, in so many processes, each with a GPU of its own where there are GPUs.
+
+        It runs at full precision: its own bf16 would take in heads and losses, where here the backbone alone asks
+        for `autocast`.
+        """
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+        # A step may leave parts of a network unused: a method that reads maps never calls what follows them.
+        together = DDPStrategy(start_method="spawn", find_unused_parameters=True)
+        return Fabric(accelerator=self.name, devices=processes, strategy=together if processes > 1 else "auto")
 
     @property
     def title(self) -> str:
@@ -53,26 +70,57 @@ def peak_memory_mb() -> float:
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
-class AtPrecision(Backbone):
-    """A trained backbone in eval mode that runs at the device's precision and hands out float32."""
+class InTraining(Backbone):
+    """A backbone whose parts run at the device's precision and hand on what they computed as it is."""
 
     def __init__(self, backbone: Backbone, device: Device) -> None:
         super().__init__()
-        self.inner = backbone.to(device.name).to(memory_format=torch.channels_last).eval()
+        self.inner = backbone.to(device.name).to(memory_format=torch.channels_last)
         self.device = device
         self.name, self.dim, self.mean_pooled = backbone.name, backbone.dim, backbone.mean_pooled
 
     def hidden(self, images: Tensor) -> Tensor:
         with self.device.autocast():
-            return self.inner.hidden(images.contiguous(memory_format=torch.channels_last)).float()
+            return self.inner.hidden(images.contiguous(memory_format=torch.channels_last))
 
     def embed(self, hidden: Tensor) -> Tensor:
         with self.device.autocast():
-            return self.inner.embed(hidden).float()
+            return self.inner.embed(hidden)
 
     def neck(self, pooled: Tensor) -> Tensor:
         with self.device.autocast():
-            return self.inner.neck(pooled).float()
+            return self.inner.neck(pooled)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        with self.device.autocast():
+            return self.inner.trunk(images.contiguous(memory_format=torch.channels_last))
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        with self.device.autocast():
+            return self.inner.tail(trunk)
 
     def grid(self, hidden: Tensor) -> Tensor:
         return self.inner.grid(hidden)
+
+
+class AtPrecision(InTraining):
+    """A trained backbone in eval mode that runs at the device's precision and hands out float32."""
+
+    def __init__(self, backbone: Backbone, device: Device) -> None:
+        super().__init__(backbone, device)
+        self.inner.eval()
+
+    def hidden(self, images: Tensor) -> Tensor:
+        return super().hidden(images).float()
+
+    def embed(self, hidden: Tensor) -> Tensor:
+        return super().embed(hidden).float()
+
+    def neck(self, pooled: Tensor) -> Tensor:
+        return super().neck(pooled).float()
+
+    def trunk(self, images: Tensor) -> Tensor:
+        return super().trunk(images).float()
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        return super().tail(trunk).float()

@@ -1,8 +1,8 @@
 """A method on a bank: cached embeddings in, the score of every query out."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,29 +10,55 @@ from torch import Tensor, nn
 
 from zoo.pipeline.progress import bar
 from zoo.record import Bank, Episode
-from zoo.types import Method, Support, Transductive
+from zoo.types import FromGram, Method, Support, Transductive
 
-_AT_ONCE = 32_000_000
-"""Most numbers of gathered features at a time (128 MB)."""
+_AT_ONCE = 4_000_000
+"""Most numbers that one step makes at a time (16 MB): more do not stay in the processor's cache."""
+_GRAM_WORTH = 50
+"""The inner products of n items with each other cost as much as gathering n * n / this many features, measured."""
+
+
+class _Run(NamedTuple):
+    """Episodes of one shape, in places among the items that the bank uses."""
+
+    support: Tensor
+    """(e, k)"""
+    labels: Tensor
+    """(e, k)"""
+    classes: Tensor
+    """(e, way), among the benchmark's"""
+    query: Tensor
+    """(e, q)"""
 
 
 def evaluate(
     method: Method, state: nn.Module | None, bank: Bank, embeddings: Tensor, classes: np.ndarray
 ) -> list[np.ndarray]:
-    """Scores (q, way) of every episode. `embeddings` (items, d) is indexed by item number; `classes` are the
-    benchmark's, as dataset-wide numbers."""
+    """Scores (q, way) of every episode. `embeddings` (items, ...) is indexed by item number; `classes` are the
+    benchmark's, as dataset-wide numbers.
+
+    Many episodes go together, in the cheapest of four ways: each on its own features; where nearly every item is a
+    query of every episode, all on the same features; where the same few items come again and again, and the method
+    allows it, on their inner products, or on features of fewer dimensions that have the same ones.
+    """
     scores: dict[int, np.ndarray] = {}
+    taken = np.concatenate([numbers for episode in bank.episodes for numbers in (episode.support, episode.query)])
+    place = np.zeros(len(embeddings), dtype=np.int64)
+    place[taken] = 1
+    used = np.flatnonzero(place)
+    place[used] = np.arange(len(used))
+    features = embeddings[torch.as_tensor(used, device=embeddings.device)]
     with torch.no_grad(), bar(f"{len(bank.episodes)} episodes", len(bank.episodes)) as advance:
-        for numbers in _alike(bank, embeddings.shape[1], method.mappable):
-            episodes = [bank.episodes[number] for number in numbers]
-            for number, part in zip(numbers, _together(method, state, episodes, embeddings, classes), strict=True):
-                scores[number] = part
+        together, size = _cheapest(method, state, bank, features, len(taken))
+        for numbers in _alike(bank, size if method.mappable else None):
+            run = _stack([bank.episodes[number] for number in numbers], place, classes, features.device)
+            scores.update(zip(numbers, together(run).cpu().numpy(), strict=True))
             advance(len(numbers))
     return [scores[number] for number in range(len(bank.episodes))]
 
 
 def support_of(episode: Episode, features: Tensor, classes: np.ndarray) -> Support:
-    """The episode's labelled items as a method sees them: features (k, d), and the benchmark's classes."""
+    """The episode's labelled items as a method sees them: features (k, ...), and the benchmark's classes."""
     return Support(
         features,
         torch.as_tensor(episode.support_labels, device=features.device),
@@ -47,33 +73,87 @@ def fitted(method: Method, state: nn.Module | None, support: Support, query: Ten
     return method.fit(state, support)
 
 
-def _alike(bank: Bank, d: int, mappable: bool) -> Iterator[list[int]]:
-    """Episode numbers in runs of one shape that fit into memory together."""
+def _cheapest(
+    method: Method, state: nn.Module | None, bank: Bank, features: Tensor, taken: int
+) -> tuple[Callable[[_Run], Tensor], Callable[[int, int], int]]:
+    """How to score a run, (e, q, way), and how many numbers an episode of k supports and q queries then makes.
+    `taken`: items that all episodes together ask for."""
+    n, d, whole = len(features), features[0].numel(), method.transductive
+    if method.mappable and features.ndim == 2:
+        if not whole and 2 * min(len(episode.query) for episode in bank.episodes) >= n:
+            return (lambda run: _on_the_same(method, state, run, features)), lambda k, q: n * k
+        if state is None and n * n <= min(_GRAM_WORTH * taken, 8 * _AT_ONCE):
+            largest = max(len(episode.support) + whole * len(episode.query) for episode in bank.episodes)
+            gram = features @ features.T
+            if isinstance(method, FromGram):
+                way = bank.spec.way
+                return (lambda run: method.from_gram(gram, run.support, run.labels, way, run.query)), lambda k, q: n * k
+            if method.isometric and 2 * largest < d:
+                return (lambda run: _in_fewer(method, run, gram, features)), lambda k, q: (k + q) * (k + whole * q)
+    return (lambda run: _on_their_own(method, state, run, features)), lambda k, q: (k + q) * (d + whole * q)
+
+
+def _alike(bank: Bank, size: Callable[[int, int], int] | None) -> Iterator[list[int]]:
+    """Episode numbers in runs of one shape; `size` says how many numbers an episode of k supports and q queries
+    makes. None: one by one."""
     shapes: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, episode in enumerate(bank.episodes):
         shapes[len(episode.support), len(episode.query)].append(number)
     for (k, q), numbers in shapes.items():
-        run = max(1, _AT_ONCE // ((k + q) * d)) if mappable else 1
+        run = max(1, _AT_ONCE // size(k, q)) if size else 1
         for start in range(0, len(numbers), run):
             yield numbers[start : start + run]
 
 
-def _together(
-    method: Method, state: nn.Module | None, episodes: list[Episode], embeddings: Tensor, classes: np.ndarray
-) -> list[np.ndarray]:
-    def rows(numbers: np.ndarray) -> Tensor:
-        return embeddings[torch.as_tensor(numbers, device=embeddings.device)]
+def _stack(episodes: list[Episode], place: np.ndarray, classes: np.ndarray, device: torch.device) -> _Run:
+    support, labels, own, query = (
+        np.concatenate(parts).reshape(len(episodes), -1)
+        for parts in zip(*((e.support, e.support_labels, e.classes, e.query) for e in episodes), strict=True)
+    )
+    parts = place[support], labels, np.searchsorted(classes, own), place[query]
+    return _Run(*(torch.as_tensor(part, device=device) for part in parts))
 
-    supports = [support_of(episode, rows(episode.support), classes) for episode in episodes]
-    queries = [rows(episode.query) for episode in episodes]
 
+def _on_their_own(method: Method, state: nn.Module | None, run: _Run, features: Tensor) -> Tensor:
+    """Scores (e, q, way): fitted and asked with gathered features."""
+    return _mapped(method, state, Support(features[run.support], run.labels, run.classes), features[run.query])
+
+
+def _mapped(method: Method, state: nn.Module | None, supports: Support, queries: Tensor) -> Tensor:
     def one(support: Support, query: Tensor) -> Tensor:
         return method.scores(fitted(method, state, support, query), query)
 
-    if len(episodes) == 1:
-        return [one(supports[0], queries[0]).cpu().numpy()]
-    stacked = Support(*(torch.stack(parts) for parts in zip(*supports, strict=True)))
-    return list(torch.vmap(one)(stacked, torch.stack(queries)).cpu().numpy())
+    if len(queries) > 1:
+        return torch.vmap(one)(supports, queries)
+    return one(Support(*(part[0] for part in supports)), queries[0]).unsqueeze(0)
+
+
+def _in_fewer(method: Method, run: _Run, gram: Tensor, features: Tensor) -> Tensor:
+    """Scores (e, q, way) on coordinates along the supports, and along the queries where the method sees them
+    together: rows of a Cholesky factor have the inner products that it is the factor of. What of a query no support
+    reaches becomes one more coordinate."""
+    seen = torch.cat([run.support, run.query], 1) if method.transductive else run.support
+    inner = gram[seen.unsqueeze(2), seen.unsqueeze(1)]
+    little = 1e-5 * inner.diagonal(dim1=1, dim2=2).mean(1)  # as float32 may round, near copies need not be independent
+    eye = torch.eye(seen.shape[1], device=gram.device)
+    factor, failed = torch.linalg.cholesky_ex(inner + little.view(-1, 1, 1) * eye)
+    if failed.any():
+        return _on_their_own(method, None, run, features)
+    if method.transductive:
+        support, query = factor.split([run.support.shape[1], run.query.shape[1]], 1)
+    else:
+        cross = gram[run.support.unsqueeze(2), run.query.unsqueeze(1)]
+        query = torch.linalg.solve_triangular(factor, cross, upper=False).mT
+        beyond = (gram.diagonal()[run.query] - query.square().sum(-1)).clamp_min(0).sqrt()
+        support, query = nn.functional.pad(factor, (0, 1)), torch.cat([query, beyond.unsqueeze(-1)], -1)
+    return _mapped(method, None, Support(support, run.labels, run.classes), query)
+
+
+def _on_the_same(method: Method, state: nn.Module | None, run: _Run, features: Tensor) -> Tensor:
+    """Scores (e, q, way): every item is scored in every episode, and the queries are picked."""
+    supports = Support(features[run.support], run.labels, run.classes)
+    scores = torch.vmap(lambda support: method.scores(method.fit(state, support), features))(supports)
+    return scores.gather(1, run.query.unsqueeze(-1).expand(-1, -1, scores.shape[-1]))
 
 
 def accuracy(bank: Bank, scores: list[np.ndarray]) -> float:

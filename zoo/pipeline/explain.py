@@ -1,20 +1,24 @@
 """Explaining the queries of a bank: one explainer and the floors, scored on the same queries."""
 
+import functools
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from zoo import ops, registry
+from zoo import attribution, ops, perturbation, registry
+from zoo.attribution import pairs
 from zoo.data.items import Items
 from zoo.errors import ZooError
 from zoo.pipeline import cache
 from zoo.pipeline.progress import bar
+from zoo.pipeline.randomised import refitted, shuffled_labels, shuffled_weights
 from zoo.pipeline.scene import Scene
 from zoo.record import Bank, Episode
-from zoo.types import Explained, Explainer, ExplanationMetric, Method
+from zoo.types import Classifier, Explained, Explainer, ExplanationMetric, Method
 
 EPISODES = 10
 """Over how many episodes of the bank the explained queries are spread."""
@@ -47,43 +51,54 @@ def ask(bank: Bank, count: int) -> list[Asked]:
     return [part for part in asked if len(part.query)]
 
 
-def refusal(method: type[Method], explainer: type[Explainer]) -> str | None:
-    """Why an explainer cannot explain a method, or None where it can."""
-    if explainer.needs == "gradient" and not method.differentiable:
-        return "its scores have no gradient"
-    if explainer.needs == "support" and not method.uses_support:
-        return "it does not compare with supports"
-    return None
-
-
 def check(method: Method, explainer: Explainer, names: tuple[str, str]) -> None:
     """ZooError where the two do not go together."""
-    reason = refusal(type(method), type(explainer))
+    reason = registry.refusal(type(method), type(explainer))
     if reason:
-        others = registry.names("explainers")
-        fits = [name for name in others if not refusal(type(method), registry.plugin("explainers", name))]
+        others = registry.usable("explainers")
+        fits = [name for name in others if not registry.refusal(type(method), registry.plugin("explainers", name))]
         raise ZooError(f"explainer '{names[1]}' cannot explain '{names[0]}': {reason}; these can: {', '.join(fits)}")
 
 
-def metrics_for(names: Sequence[str], steps: int, items: Items) -> dict[str, ExplanationMetric]:
-    """The metrics that this dataset allows; deletion-like ones get their number of steps."""
+def metrics_for(
+    names: Sequence[str], steps: int, items: Items, validated: bool = True
+) -> dict[str, ExplanationMetric]:
+    """The metrics that this dataset allows, with validation items or without; deletion-like ones get their number of
+    steps."""
     built = {name: registry.explanation_metric(name, steps) for name in names}
-    return {name: metric for name, metric in built.items() if items.masks is not None or not metric.needs_masks}
+    return {
+        name: metric for name, metric in built.items()
+        if (items.masks is not None or not metric.needs_masks) and (validated or not metric.needs_threshold)
+    }  # fmt: skip
 
 
-def choose_threshold(scene: Scene, explainer: Explainer, asked: list[Asked], seed: int) -> float | None:
-    """The saliency quantile with the best Jaccard on these (validation) queries; None without masks."""
-    if scene.items.masks is None:
-        return None
-    saliency, masks = [], []
+def metrics_of(name: str, explainer: Explainer, metrics: dict[str, ExplanationMetric]) -> dict[str, ExplanationMetric]:
+    """Those that are fair to this explainer, and do not ask a slow one again and again."""
+    return {
+        key: metric for key, metric in metrics.items()
+        if name not in metric.leaves_out and not (metric.costly and explainer.costly)
+    }  # fmt: skip
+
+
+def choose_thresholds(
+    scene: Scene, explainer: Explainer, asked: list[Asked], seed: int, pseudo: bool = False
+) -> tuple[float | None, float | None]:
+    """The saliency quantiles with the best Jaccard on these (validation) queries: against the real masks, None where
+    the dataset has none; and against Otsu's, None where `pseudo` is not asked for."""
+    if not asked or (scene.items.masks is None and not pseudo):
+        return None, None
+    saliency, masks, otsu = [], [], []
     for episode, query in asked:
         numbers, classifier = episode.query[query], scene.classifier(episode)
         images = scene.images(numbers)
         target = scene.scores(classifier, images).argmax(1)
-        found = explainer.explain(classifier, images, target, seed)
-        saliency.append(ops.upsample(found.saliency, *scene.items.pixels.shape[1:3]))
+        found = explainer.explain_with(classifier, images, target, seed, scene.masks(numbers))
+        saliency.append(ops.upsample(found.saliency, *images.shape[2:]))
         masks.append(scene.masks(numbers))
-    return ops.best_threshold(torch.cat(saliency), torch.cat(masks))
+        otsu.append(ops.otsu_masks(images) if pseudo else None)
+    maps = torch.cat(saliency)
+    real, rough = (None if which[0] is None else ops.best_threshold(maps, torch.cat(which)) for which in (masks, otsu))
+    return real, rough
 
 
 def score(
@@ -94,44 +109,96 @@ def score(
     metrics: dict[str, ExplanationMetric],
     seed: int,
     label: str,
+    shared: list[dict[str, Tensor]] | None = None,
 ) -> dict:
     """One explainer's numbers: {"values": metric -> one a query, "correct": [...], "confidence": [...],
     "seconds": ...}.
 
-    `asked` are test queries; `validation` only sets the threshold of the saliency.
+    `asked` are test queries; `validation` only sets the threshold of the saliency. `shared` (one dictionary for each
+    of `asked`) keeps what does not depend on the explainer for the next one of the same queries.
     """
     began = time.perf_counter()
-    threshold = choose_threshold(scene, explainer, validation, seed)
+    thresholds = choose_thresholds(scene, explainer, validation, seed, "pseudo_jaccard" in metrics)
     values: dict[str, list[float]] = {name: [] for name in metrics}
     correct: list[bool] = []
     confidence: list[float] = []
+    shuffled = functools.cache(lambda: shuffled_weights(scene, seed))
     with bar(f"explaining with {label}", sum(len(part.query) for part in asked)) as advance:
-        for episode, query in asked:
-            numbers, classifier = episode.query[query], scene.classifier(episode)
-            images = scene.images(numbers)
-            scores = scene.scores(classifier, images)
-            target = scores.argmax(1)
-            found = explainer.explain(classifier, images, target, seed)
-            explained = Explained(
-                images=images,
-                saliency=ops.upsample(found.saliency, *images.shape[2:]),
-                target=target,
-                probability=scene.probability(classifier),
-                masks=scene.masks(numbers),
-                fill=scene.fill,
-                threshold=threshold,
-            )
+        for part, kept in zip(asked, shared or [{} for _ in asked], strict=True):
+            explained, scores = _explained(scene, explainer, part, thresholds, seed, kept, shuffled)
             for name, metric in metrics.items():
                 values[name] += metric.measure(explained).double().cpu().tolist()
-            correct += (target.cpu().numpy() == episode.query_labels[query]).tolist()
+            correct += (explained.target.cpu().numpy() == part.episode.query_labels[part.query]).tolist()
             confidence += scores.softmax(1).amax(1).cpu().tolist()
-            advance(len(query))
+            advance(len(part.query))
     return {"values": values, "correct": correct, "confidence": confidence, "seconds": time.perf_counter() - began}
+
+
+def _explained(
+    scene: Scene,
+    explainer: Explainer,
+    asked: Asked,
+    thresholds: tuple[float | None, float | None],
+    seed: int,
+    kept: dict[str, Tensor],
+    shuffled: Callable[[], Scene],
+) -> tuple[Explained, Tensor]:
+    """The queries with all that metrics may look at, and their scores (n, way), ready for a softmax."""
+    numbers, classifier = asked.episode.query[asked.query], scene.classifier(asked.episode)
+    images = scene.images(numbers)
+    scores = scene.scores(classifier, images)
+    target, size, masks = scores.argmax(1), images.shape[2:], scene.masks(numbers)
+    found = explainer.explain_with(classifier, images, target, seed, masks)
+
+    def explain(images: Tensor, target: Tensor, by: Classifier = classifier) -> Tensor:
+        return ops.upsample(explainer.explain_with(by, images, target, seed, masks).saliency, *size)
+
+    @functools.cache
+    def randomised(what: Literal["weights", "labels"]) -> Tensor:
+        if what == "weights":
+            return explain(images, target, refitted(shuffled(), asked.episode, numbers))
+        return explain(images, target, refitted(scene, shuffled_labels(asked.episode, seed), numbers))
+
+    explained = Explained(
+        images=images,
+        saliency=ops.upsample(found.saliency, *size),
+        target=target,
+        probability=scene.probability(classifier),
+        masks=masks,
+        fill=scene.fill,
+        threshold=thresholds[0],
+        pseudo_threshold=thresholds[1],
+        per_support=None if found.per_support is None else _each(found.per_support, *size),
+        likeness=functools.partial(likeness, classifier),
+        explain=explain,
+        randomised=randomised,
+        shared=kept,
+    )
+    return explained, scores
+
+
+def _each(maps: Tensor, height: int, width: int) -> Tensor:
+    return ops.upsample(maps.flatten(0, 1), height, width).unflatten(0, maps.shape[:2])
+
+
+@torch.no_grad()
+def likeness(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
+    """Cosine similarity of images (m, 3, H, W) to each support of their target class (m,), in the features that the
+    method compares: (m, shot), in the order of `Explanation.per_support`. NaN where the class has fewer supports."""
+    backbone, method = classifier.backbone, classifier.method
+
+    def compared(hidden: Tensor) -> Tensor:
+        return ops.unit(method.compared(method.features(backbone, hidden)).flatten(1))
+
+    similarity = compared(backbone.hidden(images)) @ compared(classifier.support_hidden).T
+    supports, real = pairs(classifier, target)
+    return torch.where(real, similarity.gather(1, supports), torch.nan)
 
 
 def cached_score(key: tuple, *arguments) -> dict:
     """`score`, kept on disk: another explainer's run on the same queries finds the floors' numbers there."""
-    scene, explainer, _, _, metrics, seed, _ = arguments
-    source = cache.code(type(explainer), type(scene.method), *(type(m) for m in metrics.values()), ops.blur, score)
+    scene, explainer, _, _, metrics, seed, *_ = arguments
+    plugins = (type(explainer), type(scene.method), *(type(metric) for metric in metrics.values()))
+    source = cache.code(*plugins, ops.blur, attribution, perturbation, shuffled_weights, score)
     file = cache.place("explanations", ".json", *key, repr(explainer), repr(metrics), seed, source)
     return cache.numbers(file, lambda: score(*arguments))

@@ -4,8 +4,6 @@ import bisect
 import functools
 import io
 import math
-import os
-import tempfile
 from pathlib import Path
 
 import matplotlib
@@ -16,7 +14,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from zoo.errors import ZooError
+from zoo import atomic
 
 INK, GREY, PALE = "#1b1f24", "#59616b", "#c3c9d1"
 _DPI = 110
@@ -150,19 +148,11 @@ class Page:
 
     def write(self, path: Path) -> None:
         """Write the page whole or not at all, without a date. Raises ZooError where that fails."""
+        atomic.write(path, self.png())
+
+    def png(self) -> bytes:
+        """The page as the bytes of a PNG."""
         self._canvas.draw()
         content = io.BytesIO()
         Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3]).save(content, "PNG", dpi=(_DPI, _DPI))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=".part", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content.getvalue())
-                os.chmod(name, 0o644)
-                os.replace(name, path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise ZooError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+        return content.getvalue()

@@ -6,17 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from zoo import registry
 from zoo.data import readers
+from zoo.data.benchmark import Benchmark
 from zoo.data.items import View
 from zoo.data.pictures import rgb, square
 from zoo.errors import ZooError
 from zoo.pipeline import setup as setups
-from zoo.pipeline.device import AtPrecision, choose
+from zoo.pipeline.adapt import adapt
+from zoo.pipeline.device import AtPrecision, Device, choose
+from zoo.pipeline.evaluate import fitted
 from zoo.pipeline.fit import Clock, fit
 from zoo.pipeline.train import as_images
-from zoo.types import Learned, Support
+from zoo.types import Adapting, Backbone, Method, Support
 
 
 class Prediction(NamedTuple):
@@ -47,30 +51,14 @@ def predict(
 
     A learned method trains on the benchmark's training split first, or takes what an earlier run trained there.
     """
-    cls = registry.plugin("methods", method)
-    if not cls.uses_support:
-        raise ZooError(f"--method {method}: it ignores supports; choose one that uses them (`zoo list methods`)")
+    check_method(method)
     chosen = setups.choose_benchmark(benchmark)
     view = setups.view(chosen)
-    classes, files, labels = _support_files(support)
+    classes, files, labels = support_files(support)
     # Every picture is read before anything is trained: a broken one must not cost the user that time.
-    queries, supports = _squares(images, view), _squares(files, view)
-    if issubclass(cls, Learned):
-        made = setups.setup(
-            method, benchmark=chosen.name, backbone=backbone, weights=weights, settings=settings, seed=seed,
-            device=device, precision=precision,
-        )  # fmt: skip
-        fitted = fit(made, None, Clock())
-        built, network, state = made.method, fitted.backbone, fitted.state
-    else:
-        built, state, where = registry.method(method, settings), None, choose(device, precision)
-        bare = setups.load_backbone(backbone or chosen.backbone, weights, seed)[0]
-        network = AtPrecision(bare.requires_grad_(False), where)
-    with torch.no_grad():
-        features = _embed(network, supports)
-        own = torch.tensor(labels, device=features.device)
-        params = built.fit(state, Support(features, own, torch.arange(len(classes), device=features.device)))
-        scores = built.scores(params, _embed(network, queries)).float()
+    queries, supports = squares(images, view), squares(files, view)
+    built, network, state = ready(method, chosen, backbone, weights, settings, seed, device, precision)
+    scores = _scores(built, network, state, supports, labels, queries, seed)
     return [
         Prediction(
             image, classes[int(row.argmax())],
@@ -80,7 +68,30 @@ def predict(
     ]  # fmt: skip
 
 
-def _support_files(support: Path) -> tuple[list[str], list[Path], list[int]]:
+def check_method(method: str) -> None:
+    """ZooError where the method has no use for supports."""
+    if not registry.plugin("methods", method).uses_support:  # type: ignore[attr-defined]
+        raise ZooError(f"--method {method}: it ignores supports; choose one that uses them (`zoo list methods`)")
+
+
+def ready(
+    method: str, benchmark: Benchmark, backbone: str | None, weights: str | None, settings: Mapping[str, str] | None,
+    seed: int, device: str, precision: str,
+) -> tuple[Method, AtPrecision, nn.Module | None]:  # fmt: skip
+    """The method, its backbone, trained where it learns, and the parts that it learned beside that."""
+    if registry.method(method, settings).trains:
+        made = setups.setup(
+            method, benchmark=benchmark.name, backbone=backbone, weights=weights, settings=settings, seed=seed,
+            device=device, precision=precision,
+        )  # fmt: skip
+        fitted = fit(made, None, Clock())
+        return made.method, fitted.backbone, fitted.state
+    where = choose(device, precision)
+    bare = setups.load_backbone(backbone or benchmark.backbone, weights, seed)[0]
+    return registry.method(method, settings), AtPrecision(bare.requires_grad_(False), where), None
+
+
+def support_files(support: Path) -> tuple[list[str], list[Path], list[int]]:
     """Class names, and the files with their labels, sorted by label."""
     if not support.is_dir():
         raise ZooError(f"--support {support}: no such folder; it holds one sub-folder of images a class")
@@ -93,7 +104,7 @@ def _support_files(support: Path) -> tuple[list[str], list[Path], list[int]]:
     return [listing.classes[label] for label in used], [support / entry.name for entry in entries], labels
 
 
-def _squares(files: list[Path], view: View) -> np.ndarray:
+def squares(files: list[Path], view: View) -> np.ndarray:
     """(n, side, side, 3) uint8"""
     if not files:
         raise ZooError("no images to classify; give one file or more")
@@ -103,6 +114,23 @@ def _squares(files: list[Path], view: View) -> np.ndarray:
     return np.stack([square(rgb(file), view) for file in files])
 
 
-def _embed(backbone: AtPrecision, pixels: np.ndarray) -> torch.Tensor:
+@torch.no_grad()
+def _scores(
+    method: Method, backbone: AtPrecision, state: nn.Module | None, supports: np.ndarray, labels: list[int],
+    queries: np.ndarray, seed: int,
+) -> Tensor:  # fmt: skip
+    """(n, way) of the queries (n, side, side, 3). A transductive method sees them all together."""
+    own = torch.tensor(labels, device=backbone.device.name)
+    if isinstance(method, Adapting) and method.adapts:
+        images, numbers = as_images(supports, backbone.device), np.arange(len(supports))
+        adapted, params = adapt(method, backbone, state, images, own, seed, numbers)
+        return method.scores(params, _features(method, adapted, backbone.device, queries)).float()
+    features = _features(method, backbone, backbone.device, supports)
+    query = _features(method, backbone, backbone.device, queries)
+    classes = torch.arange(int(own.max()) + 1, device=own.device)
+    return method.scores(fitted(method, state, Support(features, own, classes), query), query).float()
+
+
+def _features(method: Method, backbone: Backbone, device: Device, pixels: np.ndarray) -> Tensor:
     parts = np.array_split(pixels, -(-len(pixels) // 64))
-    return torch.cat([backbone(as_images(part, backbone.device)) for part in parts])
+    return torch.cat([method.features(backbone, backbone.hidden(as_images(part, device))) for part in parts])

@@ -11,19 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo import registry
 from zoo.board import statistics, store
 from zoo.data import banks
 from zoo.errors import ZooError
 from zoo.pipeline import cache
+from zoo.pipeline.adapt import FromTrunk, evaluate_adapting
 from zoo.pipeline.cases import cases
 from zoo.pipeline.device import peak_memory_mb
 from zoo.pipeline.evaluate import accuracy, evaluate, fit_temperature
 from zoo.pipeline.explained import explanations_of
 from zoo.pipeline.fit import Clock, Fitted, fit, validation_bank
 from zoo.pipeline.gallery import draw
+from zoo.pipeline.maps import evaluate_maps
 from zoo.pipeline.progress import say
 from zoo.pipeline.scene import Scene
 from zoo.pipeline.setup import Setup
+from zoo.pipeline.train import as_images
 from zoo.record import (
     Bank,
     Predictions,
@@ -33,6 +37,7 @@ from zoo.record import (
     record_key,
     settings_hash,
 )
+from zoo.types import Adapting
 
 
 @dataclass(frozen=True)
@@ -48,32 +53,37 @@ class Result:
 
 def run(setup: Setup, out: Path, command: str) -> Result:
     """Measure one row. A record that is there already, made by the same code, is handed back."""
-    bank = banks.draw(setup.items, setup.split.test, setup.benchmark.bank, setup.classes)
-    banks.audit(bank, setup.items, setup.split.test)
+    bank = banks.draw(setup.items, setup.test_items, setup.bank_spec, setup.classes)
+    banks.audit(bank, setup.items, setup.test_items)
     path = out / _key(setup, bank)
     picture = path.with_suffix(".png")
     found = _existing(path)
-    code = cache.all_code()  # now: an edit during a long training is not what ran
+    plugins = [setup.method, setup.backbone] + ([setup.explainer] if setup.explainer else [])
+    code = cache.all_code(*map(type, plugins))  # now: an edit during a long training is not what ran
     if found and found.provenance.code_sha256 == code:
         return Result(found, path, picture if picture.is_file() else None, reused=True)
     _writable(out)
+    if bank.spec != setup.benchmark.bank:
+        say(f"{setup.method_name} adapts the backbone in each episode: the first {bank.spec.episodes} are run")
     clock = Clock()
     fitted = fit(setup, bank, clock)
     with clock.stage("evaluate"):
         validation = validation_bank(setup)
-        scores = evaluate(setup.method, fitted.state, bank, fitted.embeddings, setup.classes)
+        scores = _scores(setup, fitted, bank)
         temperature, validation_accuracy = 1.0, None
         if validation:
-            held_out = evaluate(setup.method, fitted.state, validation, fitted.embeddings, setup.classes)
+            held_out = _scores(setup, fitted, validation, on_base=True)
             temperature, validation_accuracy = fit_temperature(validation, held_out), accuracy(validation, held_out)
     scene = Scene(
-        fitted.backbone, setup.method, fitted.state, setup.items, setup.classes, temperature, _mean_colour(setup),
-        fitted.embeddings,
+        fitted.backbone, setup.method, fitted.state, setup.items, setup.all_classes, temperature, _mean_colour(setup),
+        fitted.features, setup.seed,
     )
     explanations, shown = None, []
     if setup.explainer:
         with clock.stage("explain"):
-            explanations, shown = explanations_of(setup, scene, fitted, bank, validation)
+            # Of another dataset the threshold of a saliency is not to be learned.
+            same = setup.base_items is setup.items
+            explanations, shown = explanations_of(setup, scene, fitted, bank, validation if same else None)
     predictions = _predictions(setup, bank, scores)
     with clock.stage("figures"):
         names = [setup.items.classes[number] for number in setup.classes]
@@ -109,8 +119,23 @@ def run(setup: Setup, out: Path, command: str) -> Result:
     return Result(record, path, picture if setup.explainer else None, reused=False)
 
 
+def _scores(setup: Setup, fitted: Fitted, bank: Bank, on_base: bool = False) -> list[np.ndarray]:
+    """Scores (q, way) of every episode of a bank of test items or, `on_base`, of validation items."""
+    items, features = (setup.base_items, fitted.validation_features) if on_base else (setup.items, fitted.features)
+    method, backbone = setup.method, fitted.backbone
+    if not (isinstance(method, Adapting) and method.adapts):
+        classes = setup.base_classes if on_base else setup.all_classes
+        together = evaluate_maps if method.input == "maps" else evaluate
+        return together(method, fitted.state, bank, features, classes)
+    if method.keeps_trunk:
+        shown, images = FromTrunk(backbone, setup.device), lambda numbers: features[torch.from_numpy(numbers)].float()
+    else:
+        shown, images = backbone, lambda numbers: as_images(items.pixels[numbers], setup.device)
+    return evaluate_adapting(method, shown, fitted.state, bank, images, setup.seed)
+
+
 def _mean_colour(setup: Setup) -> Tensor:
-    pixels = setup.items.pixels[setup.split.train]
+    pixels = setup.base_items.pixels[setup.split.train]
     return torch.tensor(pixels.mean((0, 1, 2)) / 255, dtype=torch.float32, device=setup.device.name)
 
 
@@ -134,7 +159,7 @@ def _key(setup: Setup, bank: Bank) -> str:
     """Where the record will be, known before any work; `Record.key` says the same afterwards."""
     explained = asdict(setup.explainer) if setup.explainer else {}
     digest = settings_hash(
-        asdict(setup.method), explained, setup.seed, setup.weights_sha256, setup.items.sha256, bank.sha256,
+        asdict(setup.method), explained, setup.seed, setup.weights_sha256, setup.items_sha256, bank.sha256,
         setup.items.pixels.shape[1], setup.device.precision,
     )  # fmt: skip
     return record_key(setup.benchmark.name, setup.backbone_name, setup.method_name, setup.explainer_name, digest)
@@ -161,17 +186,16 @@ def _writable(out: Path) -> None:
 
 
 def _provenance(setup: Setup, bank: Bank, fitted: Fitted, clock: Clock, command: str, code: str) -> Provenance:
-    packages = ("hemazoo", "torch", "torchvision", "timm", "numpy", "scikit-learn")
     return Provenance(
         command=command,
         benchmark_sha256=setup.benchmark.sha256,
-        item_set_sha256=setup.items.sha256,
+        item_set_sha256=setup.items_sha256,
         bank_sha256=bank.sha256,
         weights=setup.weights,
         weights_sha256=setup.weights_sha256,
         trained_sha256=fitted.sha256 if setup.method.trains else "",
         code_sha256=code,
-        versions={name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()},
+        versions=_versions(setup),
         device=setup.device.title,
         precision=setup.device.precision,
         threads=torch.get_num_threads(),
@@ -179,3 +203,16 @@ def _provenance(setup: Setup, bank: Bank, fitted: Fitted, clock: Clock, command:
         peak_memory_mb=round(peak_memory_mb(), 1),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _versions(setup: Setup) -> dict[str, str]:
+    """Of what can change a figure, packages that added a plug-in among them."""
+    packages = ("hemazoo", "torch", "torchvision", "timm", "numpy", "scikit-learn")
+    versions = {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
+    used = {
+        "methods": [setup.method_name], "explainers": [setup.explainer_name], "backbones": [setup.backbone_name],
+        "metrics/prediction": registry.usable("metrics/prediction"),
+        "metrics/explanation": setup.benchmark.explanation_metrics if setup.explainer else (),
+    }  # fmt: skip
+    parts = [(folder, name) for folder, names in used.items() for name in names if name in registry.names(folder)]
+    return versions | dict(filter(None, (registry.package(*part) for part in parts)))

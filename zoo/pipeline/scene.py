@@ -1,18 +1,19 @@
 """A fitted method on its dataset: classifiers for episodes, images, masks, probabilities."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zoo.data.items import Items
+from zoo.pipeline.adapt import adapt
 from zoo.pipeline.device import AtPrecision
 from zoo.pipeline.evaluate import fitted, support_of
 from zoo.pipeline.train import as_images
 from zoo.record import Episode
-from zoo.types import Classifier, Method
+from zoo.types import Adapting, Classifier, Method
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,40 @@ class Scene:
     state: nn.Module | None
     items: Items
     classes: np.ndarray
-    """Dataset-wide numbers of the benchmark's classes"""
+    """Dataset-wide numbers of the classes that are tested or trained on"""
     temperature: float
     fill: Tensor
     """(3,) mean colour of the training images"""
     features: Tensor
     """(items, ...) what the method sees of each item; only a transductive method's queries are looked up here"""
+    seed: int = 0
+    """Of what is random where an episode adapts the backbone"""
+    adapted: dict[bytes, Classifier] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """Those of episodes met before: explainers come to the same few episodes again and again"""
 
     @torch.no_grad()
     def classifier(self, episode: Episode) -> Classifier:
         """The method fitted to the episode's support images."""
-        hidden = self.backbone.hidden(self.images(episode.support))
+        images = self.images(episode.support)
+        if isinstance(self.method, Adapting) and self.method.adapts:
+            return self._adapted(self.method, episode, images)
+        hidden = self.backbone.hidden(images)
         support = support_of(episode, self.method.features(self.backbone, hidden), self.classes)
-        query = self.features[torch.as_tensor(episode.query, device=self.features.device)]
+        query = support.features[:0]
+        if self.method.transductive:
+            query = self.features[torch.as_tensor(episode.query, device=self.features.device)].float()
         params = fitted(self.method, self.state, support, query)
         return Classifier(self.backbone, self.method, params, support, hidden)
+
+    def _adapted(self, method: Adapting, episode: Episode, images: Tensor) -> Classifier:
+        key = episode.support.tobytes()
+        if key not in self.adapted:
+            labels = torch.as_tensor(episode.support_labels, device=images.device)
+            backbone, params = adapt(method, self.backbone, self.state, images, labels, self.seed, episode.support)
+            hidden = backbone.hidden(images)
+            support = support_of(episode, method.features(backbone, hidden), self.classes)
+            self.adapted[key] = Classifier(backbone, method, params, support, hidden)
+        return self.adapted[key]
 
     def images(self, numbers: np.ndarray) -> Tensor:
         """Items (n,) as images (n, 3, H, W) in 0..1."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo import registry
+from zoo.attribution import allowed
 from zoo.data import benchmark as benchmarks
 from zoo.data import card, load, splits
 from zoo.data.benchmark import Benchmark
@@ -19,11 +20,14 @@ from zoo.pipeline import cache
 from zoo.pipeline.device import Device, choose
 from zoo.pipeline.explain import check
 from zoo.pipeline.progress import say
+from zoo.record import BankSpec, settings_hash
 from zoo.types import Backbone, Explainer, Learned, Method
 from zoo.weights import sha256
 
 DEFAULT_BENCHMARKS = ("pbc_8way_5shot", "smear_8way_5shot")
 """The first whose dataset is there is run when none is named."""
+ADAPTING_EPISODES = 50
+"""How many episodes of a bank are run where each of them trains the backbone anew."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,15 @@ class Setup:
 
     benchmark: Benchmark
     items: Items
+    """What is tested"""
     classes: np.ndarray
     """Dataset-wide numbers of the benchmark's classes, ascending"""
+    base_items: Items
+    """What is trained and validated on: the very same `items`, unless the benchmark names another dataset"""
+    base_classes: np.ndarray
+    """Dataset-wide numbers of the classes of training, ascending"""
     split: Split
+    """Of `base_items`"""
     method_name: str
     method: Method
     explainer_name: str | None
@@ -48,15 +58,52 @@ class Setup:
 
     @property
     def train_items(self) -> np.ndarray:
-        """Numbers of the training items that the method may see, of the benchmark's classes, ascending."""
-        train = self.split.train[np.isin(self.items.labels[self.split.train], self.classes)]
+        """Numbers of the base items that the method may train on, ascending."""
+        train = self._base(self.split.train)
         budget = self.method.labels_per_class if isinstance(self.method, Learned) else 0
         if not budget:
             return train
-        ranks = np.array([hash64("labels", self.items.names[number]) for number in train], np.uint64)
+        ranks = np.array([hash64("labels", self.base_items.names[number]) for number in train], np.uint64)
         order = train[np.argsort(ranks, kind="stable")]
-        kept = [order[self.items.labels[order] == label][:budget] for label in self.classes]
+        kept = [order[self.base_items.labels[order] == label][:budget] for label in self.base_classes]
         return np.sort(np.concatenate(kept))
+
+    @property
+    def validation_items(self) -> np.ndarray:
+        """Numbers of the base items that settings are chosen on, ascending."""
+        return self._base(self.split.validation)
+
+    @property
+    def test_items(self) -> np.ndarray:
+        """Numbers of the items of the bank, ascending: the test split, and everything of novel classes."""
+        every = np.flatnonzero(np.isin(self.items.labels, self.classes))
+        if self.base_items is not self.items:
+            return every
+        novel = ~np.isin(self.items.labels[every], self.base_classes)
+        return every[novel | np.isin(every, self.split.test)]
+
+    @property
+    def all_classes(self) -> np.ndarray:
+        """Numbers of the classes of `items` that are tested or trained on, ascending."""
+        own = self.base_classes if self.base_items is self.items else self.classes
+        return np.union1d(self.classes, own)
+
+    @property
+    def items_sha256(self) -> str:
+        """Of every image that the row depends on, beside the backbone's."""
+        if self.base_items is self.items:
+            return self.items.sha256
+        return settings_hash(self.items.sha256, self.base_items.sha256)
+
+    @property
+    def bank_spec(self) -> BankSpec:
+        """The benchmark's bank; of a method that adapts the backbone in each episode its first few episodes."""
+        spec = self.benchmark.bank
+        most = ADAPTING_EPISODES if self.method.adapts else spec.episodes
+        return spec.model_copy(update={"episodes": min(spec.episodes, most)})
+
+    def _base(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers[np.isin(self.base_items.labels[numbers], self.base_classes)]
 
 
 def setup(
@@ -79,7 +126,7 @@ def setup(
 
     What is quick to check comes first: a typing error is never found after a download or the packing of images.
     """
-    for_method, for_explainer = _settings(method, explainer, settings or {})
+    for_method, for_explainer = settings_of(method, explainer, settings or {})
     built_method = registry.method(method, for_method)
     built_explainer = registry.explainer(explainer, for_explainer) if explainer else None
     if explainer and built_explainer:
@@ -89,14 +136,26 @@ def setup(
     where = choose(device, precision)
     chosen = choose_benchmark(benchmark, dataset, way, shot, bank, episodes)
     load.listed(chosen.dataset, view(chosen))
+    if chosen.train_dataset:
+        load.listed(chosen.train_dataset)
+    if chosen.novel and isinstance(built_method, Learned) and not built_method.uses_support:
+        raise ZooError(
+            f"--method {method}: it knows only the classes it trained on, and {chosen.name} tests on others; "
+            "choose a method that uses supports (`zoo list methods`)"
+        )
     name = backbone or chosen.backbone
     network, label, digest = load_backbone(name, weights, seed)
+    if built_explainer:
+        allowed(built_explainer, network)
     items = load.load(chosen.dataset, view(chosen))
+    base = load.load(chosen.train_dataset) if chosen.train_dataset else items
     return Setup(
         benchmark=chosen,
         items=items,
         classes=chosen.class_numbers(items),
-        split=splits.split(items, chosen.train_per_class, chosen.validation_per_class),
+        base_items=base,
+        base_classes=chosen.train_class_numbers(base),
+        split=splits.split(base, chosen.train_per_class, chosen.validation_per_class),
         method_name=method,
         method=built_method,
         explainer_name=explainer,
@@ -110,7 +169,7 @@ def setup(
     )
 
 
-def _settings(method: str, explainer: str | None, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+def settings_of(method: str, explainer: str | None, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """`key=value` belongs to the method where it has such a field, `explainer.key=value` always to the explainer."""
     own = {field.name for field in fields(registry.plugin("methods", method))}
     if not explainer:
@@ -173,9 +232,10 @@ def load_backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, 
         digest = sha256(file)
         return registry.backbone(name, file, seed=seed), file.name, digest
     network = registry.backbone(name, None, pretrained=weights is None, seed=seed)
-    if weights == "none" or name in registry.names("backbones"):
+    if weights == "none" or name in registry.own("backbones"):
         return network, "random", ""
-    return network, "timm", cache.state_sha256(network)
+    origin = type(network).__module__.split(".")[0]
+    return network, "timm" if origin == "zoo" else origin, cache.state_sha256(network)
 
 
 def command(method: str, explainer: str | None = None, **choices: Any) -> str:

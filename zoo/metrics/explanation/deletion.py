@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from zoo.ops import perturbation_curve
+from zoo.perturbation import area
 from zoo.types import Explained, ExplanationMetric
 
 
@@ -20,8 +19,4 @@ class Deletion(ExplanationMetric):
     """Equal fractions of the pixels that change at a time."""
 
     def measure(self, explained: Explained) -> Tensor:
-        fill = explained.fill.to(explained.images)[:, None, None].expand_as(explained.images)
-        curve = perturbation_curve(
-            explained.images, fill, explained.saliency, self.steps, explained.probability, explained.target
-        )
-        return torch.trapezoid(curve, dx=1 / self.steps)
+        return area(explained, self.steps, "image", "fill")

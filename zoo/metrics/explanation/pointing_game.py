@@ -6,14 +6,14 @@ from typing import ClassVar
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.ops import pixel_order
+from zoo.perturbation import pixel_order
 from zoo.types import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)
 class PointingGame(ExplanationMetric):
     """Zhang et al., Excitation Backprop, ECCV 2016, arXiv 1608.00507; theirs forgives 15 pixels, here the pixel must
-    lie on the mask itself. Equal maxima: the first in the fixed order of `zoo.ops.pixel_order`.
+    lie on the mask itself. Equal maxima: the first in the fixed order of `zoo.perturbation.pixel_order`.
 
     Raises ZooError without masks.
     """

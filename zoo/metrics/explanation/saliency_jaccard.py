@@ -21,6 +21,7 @@ class SaliencyJaccard(ExplanationMetric):
 
     higher_is_better: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
+    needs_threshold: ClassVar[bool] = True
 
     def measure(self, explained: Explained) -> Tensor:
         if explained.masks is None or explained.threshold is None:

@@ -1,0 +1,112 @@
+"""From what a page shows to its plots: which rows, in which order, leading where."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from scipy import stats
+
+from zoo.board import explained, paired
+from zoo.board.site import bars, matrix, plots
+from zoo.board.site.plots import Cells, Point, Series
+from zoo.board.site.view import Entry, Explained, ExplainedLine, Sheet, Table
+from zoo.record import Figure, settings_hash
+
+_LINES = 7
+_RANKED = 24
+
+
+def cost(sheet: Sheet, root: str) -> Markup | None:
+    """Accuracy against seconds; None where there are fewer than two rows to compare."""
+    points = [
+        Point(entry.name, root + entry.page, _exact(entry.seconds), entry.figure, _mark(entry))
+        for entry in sheet.entries
+        if entry.figure and entry.seconds > 0
+    ]
+    return plots.cost(points) if len(points) > 1 else None
+
+
+def faithfulness(found: Sequence[Explained], root: str) -> list[Markup]:
+    """One plot a metric."""
+    several = len({one.entry.name for one in found}) > 1
+    plotted = []
+    for metric in explained.metric_order(line.row for one in found for line in one.lines):
+        points = [
+            Point(
+                line.name + (f" on {one.entry.name}" if several else ""), root + one.entry.page, one.accuracy,
+                line.row.against_random[metric], "floor" if line.row.floor else "dot",
+            )
+            for one in found
+            for line in one.lines
+            if metric in line.row.against_random and one.accuracy
+        ]  # fmt: skip
+        if points:
+            plotted.append(plots.faithfulness(points, metric.replace("_", " ")))
+    return plotted
+
+
+def ranks(table: Table, root: str) -> Markup | None:
+    """The critical-difference diagram of the best rows; None where there is nothing to tell apart."""
+    tests, rows = table.ranking.ties, [entry for entry in table.entries if entry.figure]
+    if tests is None or not 1 < len(rows) == len(tests.holm):
+        return None
+    rows = rows[:_RANKED]
+    drawn = min(entry.row.episode_accuracy.shape[1] for entry in rows)
+    accuracies = np.stack([entry.row.episode_accuracy[:, :drawn].mean(0) for entry in rows])
+    mean = stats.rankdata(-accuracies, axis=0).mean(1)
+    named = [(entry.name, root + entry.page, float(rank)) for entry, rank in zip(rows, mean, strict=True)]
+    return plots.ranks(named, tests.holm[: len(rows), : len(rows)] > paired.LEVEL, len(table.entries))
+
+
+def shots(sheets: Sequence[Sheet], root: str, method: str | None = None) -> Markup | None:
+    """Curves of the rows that were measured at two shots or more; the best where there are many."""
+    curves: dict[str, dict[int, Entry]] = {}
+    for sheet in sheets:
+        for entry in sheet.entries:
+            if entry.figure and method in (None, entry.first.method):
+                curves.setdefault(_same(entry), {}).setdefault(sheet.first.bank.shot, entry)
+    series = []
+    for curve in curves.values():
+        ordered = [curve[shot] for shot in sorted(curve)]
+        if len(ordered) > 1:
+            points = [(entry.sheet.first.bank.shot, entry.figure) for entry in ordered if entry.figure]
+            series.append(Series(ordered[-1].name, root + ordered[-1].page, points))
+    series.sort(key=lambda one: -one.points[-1][1].value)
+    return plots.shots(series[:_LINES]) if series else None
+
+
+def class_errors(entry: Entry) -> Markup | None:
+    """Errors of a row's classes beside the paper's; None where the bank has no query."""
+    said = {name: figure for name, _ in entry.by_class if (figure := entry.sheet.said(name))}
+    return bars.class_errors(entry.by_class, said, entry.name) if entry.by_class else None
+
+
+def draws(entry: Entry) -> Markup:
+    return bars.draws(entry.accuracies)
+
+
+def confusion(entry: Entry) -> Markup:
+    return matrix.picture(entry.confusion, entry.first.classes, entry.name)
+
+
+def accuracy_cells(entries: Sequence[Entry], paper: float | None) -> Cells:
+    return plots.accuracy_cells([entry.figure for entry in entries if entry.figure], paper)
+
+
+def against_cells(found: Sequence[ExplainedLine], metric: str) -> Cells:
+    return plots.difference_cells([f for line in found if (f := line.row.against_random.get(metric))])
+
+
+def _mark(entry: Entry) -> str:
+    return "transductive" if entry.first.transductive else "control" if entry.kind == "control" else "dot"
+
+
+def _exact(value: float) -> Figure:
+    return Figure(value=value, low=value, high=value)
+
+
+def _same(entry: Entry) -> str:
+    record = entry.first
+    return settings_hash(
+        record.method, record.method_settings, record.backbone, record.provenance.weights_sha256, record.image_size
+    )

@@ -1,0 +1,59 @@
+"""PT-MAP: Gaussian-like features, and prototypes that share the queries out evenly by optimal transport."""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from zoo.ops import class_means, one_hot, squared_distances, unit
+from zoo.types import Support, Transductive
+
+
+class _Params(NamedTuple):
+    prototypes: Tensor
+    volume: Tensor  # (way,) column factors of the plan, by which every class receives as many queries
+    mean: Tensor  # (d,) of the queries
+
+
+@dataclass(frozen=True)
+class PTMAP(Transductive):
+    """Square root (equation 1's power transform), unit length, supports and queries each centred on their own mean;
+    then in turn Sinkhorn's plan between queries and prototypes (3) and prototypes moved towards the plan's means (6).
+    Score = logarithm of a query's row of the last plan but for a constant. Negative features count as 0."""
+
+    paper: ClassVar[str] = "Hu et al., Leveraging the Feature Distribution, ICANN 2021, arXiv 2006.03806"
+    assumes_balance: ClassVar[bool] = True
+    steps: int = 20
+    """Moves of the prototypes."""
+    rate: float = 0.2
+    """Share of the way that they move; the paper takes 0.4 for one shot."""
+    sharpness: float = 10.0
+    """Inverse of the plan's entropy penalty, lambda in the paper."""
+    centred: bool = True
+    """Whether supports and queries are each centred on their mean."""
+    sinkhorn: int = 20
+    """Scalings of the plan before each move, from where the last ones left it; five times as many at the end."""
+
+    def compared(self, features: Tensor) -> Tensor:
+        return unit((features.clamp_min(0) + 1e-6).sqrt())
+
+    def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> _Params:
+        way, x, y = len(support.classes), self.compared(support.features), self.compared(query)
+        mean = y.mean(0) * self.centred
+        x, y = unit(x - x.mean(0) * self.centred), unit(y - mean)
+        prototypes, member = class_means(x, support.labels, way), one_hot(support.labels, way)
+        volume = member[0] * 0 + 1
+        for step in range(self.steps + 1):
+            close = self.sharpness * (2 * prototypes @ y.T - prototypes.square().sum(-1, keepdim=True)).T
+            near = (close - close.amax(-1, keepdim=True)).exp().clamp_min(1e-30)
+            for _ in range(self.sinkhorn * (1 if step < self.steps else 5)):
+                volume = len(y) / way / ((near @ volume).reciprocal() @ near)
+            if step < self.steps:
+                plan = near * volume / (near @ volume).unsqueeze(-1)
+                found = (member.T @ x + plan.T @ y) / (member.sum(0) + plan.sum(0)).unsqueeze(-1)
+                prototypes = prototypes + self.rate * (found - prototypes)
+        return _Params(prototypes, volume, mean)
+
+    def scores(self, params: _Params, features: Tensor) -> Tensor:
+        x = unit(self.compared(features) - params.mean)
+        return params.volume.log() - self.sharpness * squared_distances(x, params.prototypes)

@@ -1,0 +1,56 @@
+"""TIM: prototypes moved until the queries' predictions are sure, each by itself, and varied, taken together."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo.ops import class_means, moved_prototypes, one_hot, unit
+from zoo.types import Support, Transductive
+
+
+@dataclass(frozen=True)
+class TIM(Transductive):
+    """Transductive information maximisation by gradient descent (TIM-GD): Adam on the prototypes of unit embeddings,
+    down weight x cross-entropy of the supports - H(mean posterior of the queries) + conditional x mean H(posterior),
+    with posterior = softmax(-temperature / 2 x squared distance). The backbone stays as it is, as in the paper."""
+
+    paper: ClassVar[str] = "Boudiaf et al., Transductive Information Maximization, NeurIPS 2020, arXiv 2008.11297"
+    assumes_balance: ClassVar[bool] = True
+    steps: int = 1000
+    """Steps of Adam an episode."""
+    rate: float = 1e-4
+    """Learning rate."""
+    temperature: float = 15.0
+    """Sharpness of the posterior."""
+    weight: float = 0.1
+    """Of the supports' cross-entropy."""
+    marginal: float = 1.0
+    """Weight of the entropy of the queries' mean posterior, which is made large."""
+    conditional: float = 0.1
+    """Weight of the mean entropy of each query's posterior, which is made small."""
+    similarity: Literal["euclidean", "cosine"] = "euclidean"
+    """cosine: posterior = softmax(temperature x cosine), as some write it."""
+
+    def compared(self, features: Tensor) -> Tensor:
+        return unit(features)
+
+    def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> tuple[Tensor]:
+        x = unit(torch.cat([support.features, query]))
+        truth = one_hot(support.labels, len(support.classes))
+        start = class_means(x[: len(truth)], support.labels, len(support.classes))
+
+        def slope(posterior: Tensor) -> Tensor:
+            varied, sure = posterior.mean(0).log(), (posterior + 1e-12).log()
+            return (self.marginal * varied - self.conditional * sure) / len(query)
+
+        return (moved_prototypes(start, lambda w: self._from(w, x), truth, self.weight, slope, self.steps, self.rate),)
+
+    def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
+        return self._from(params[0], unit(features))
+
+    def _from(self, prototypes: Tensor, features: Tensor) -> Tensor:
+        if self.similarity == "cosine":
+            return self.temperature * features @ unit(prototypes).T
+        return self.temperature * (features @ prototypes.T - prototypes.square().sum(-1) / 2)

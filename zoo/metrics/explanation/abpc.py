@@ -1,0 +1,24 @@
+"""Area between the curves of deleting the least and the most salient pixels first; higher is better."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from zoo.perturbation import area
+from zoo.types import Explained, ExplanationMetric
+
+
+@dataclass(frozen=True)
+class AreaBetweenCurves(ExplanationMetric):
+    """Symmetric relevance gain of Blücher et al., TMLR 2024, arXiv 2401.06654: area with the least salient pixels
+    first (LeRF) minus area with the most salient first (MoRF, our `deletion`), -1..1. What deletion does to any image
+    at all cancels. Same steps, mean colour and trapezoid rule as `deletion`."""
+
+    higher_is_better: ClassVar[bool] = True
+    steps: int = 10
+    """Equal fractions of the pixels that change at a time."""
+
+    def measure(self, explained: Explained) -> Tensor:
+        most_first = area(explained, self.steps, "image", "fill")
+        return area(explained, self.steps, "image", "fill", least_first=True) - most_first

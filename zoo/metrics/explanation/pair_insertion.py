@@ -1,0 +1,26 @@
+"""Pair insertion: area under the similarity to each support while the most salient pixels return; higher is better."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from zoo.perturbation import pair_area
+from zoo.types import Explained, ExplanationMetric
+
+
+@dataclass(frozen=True)
+class PairInsertion(ExplanationMetric):
+    """`insertion` of a similarity instead of a probability, after Hu et al., X-MIR, WACV 2022, doi
+    10.1109/WACV51458.2022.00161: cosine similarity of query and support, in the features that the method compares, mean
+    over the supports of the target class; -1..1. Each support has its own map where the explainer gives one.
+
+    Raises ZooError without a similarity.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    steps: int = 10
+    """Equal fractions of the pixels that change at a time."""
+
+    def measure(self, explained: Explained) -> Tensor:
+        return pair_area(explained, self.steps, "blur", "image")

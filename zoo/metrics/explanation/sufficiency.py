@@ -1,0 +1,22 @@
+"""Sufficiency: how much of the target's probability is lost when only the most salient pixels stay; lower is better."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from zoo.perturbation import SHARES, curve, pixel_rank, whole
+from zoo.types import Explained, ExplanationMetric
+
+
+@dataclass(frozen=True)
+class Sufficiency(ExplanationMetric):
+    """DeYoung et al., ERASER, ACL 2020, arXiv 1911.03429, section 4, for pixels: p(image) - p(the top share alone, on
+    the mean colour of the training images), averaged over the top 1, 5, 10, 20 and 50 %; -1..1."""
+
+    higher_is_better: ClassVar[bool] = False
+
+    def measure(self, explained: Explained) -> Tensor:
+        rank = pixel_rank(explained.saliency)
+        counts = [round(share * rank[0].numel()) for share in SHARES]
+        return whole(explained) - curve(explained, rank, counts, "fill", "image").mean(1)

@@ -1,0 +1,86 @@
+"""Methods that adapt the backbone in each episode: one classifier an episode, and a bank in a plain loop."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo.data.splits import hash64
+from zoo.pipeline.depthwise import fast_depthwise
+from zoo.pipeline.device import AtPrecision, Device
+from zoo.pipeline.progress import bar
+from zoo.record import Bank
+from zoo.types import Adapting, Backbone
+
+BATCH = 64
+
+
+class FromTrunk(Backbone):
+    """A backbone that is shown cached trunks (n, ...) where others are shown images."""
+
+    def __init__(self, backbone: Backbone, device: Device) -> None:
+        super().__init__()
+        self.inner, self.device = backbone, device
+        self.name, self.dim, self.mean_pooled = backbone.name, backbone.dim, backbone.mean_pooled
+
+    def hidden(self, images: Tensor) -> Tensor:
+        return self.inner.tail(images)
+
+    def embed(self, hidden: Tensor) -> Tensor:
+        return self.inner.embed(hidden)
+
+    def grid(self, hidden: Tensor) -> Tensor:
+        return self.inner.grid(hidden)
+
+    def neck(self, pooled: Tensor) -> Tensor:
+        return self.inner.neck(pooled)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        return images
+
+    def tail(self, trunk: Tensor) -> Tensor:
+        return self.inner.tail(trunk)
+
+
+def adapt(
+    method: Adapting,
+    backbone: AtPrecision | FromTrunk,
+    state: nn.Module | None,
+    images: Tensor,
+    labels: Tensor,
+    seed: int,
+    numbers: np.ndarray,
+) -> tuple[Backbone, Any]:
+    """The backbone and the parameters of one episode. What is random follows from the seed and from the supports'
+    item `numbers` (k,), so that an episode comes out the same wherever it is met."""
+    device = backbone.device
+    random = torch.Generator().manual_seed(hash64("adapt", seed, *numbers.tolist()) >> 1)
+    with torch.enable_grad(), fast_depthwise(backbone, device.name == "cpu" and device.precision == "bf16"):
+        adapted, params = method.adapt(backbone, state, images, labels, random)
+    return adapted.eval().requires_grad_(False), params
+
+
+def evaluate_adapting(
+    method: Adapting,
+    backbone: AtPrecision | FromTrunk,
+    state: nn.Module | None,
+    bank: Bank,
+    images: Callable[[np.ndarray], Tensor],
+    seed: int,
+) -> list[np.ndarray]:
+    """Scores (q, way) of every episode, one after the other. `images` gives item numbers (n,) as what the backbone is
+    shown: images (n, 3, H, W), or trunks."""
+    scores = []
+    with bar(f"adapting in {len(bank.episodes)} episodes", len(bank.episodes)) as advance:
+        for episode in bank.episodes:
+            shown = images(episode.support)
+            labels = torch.as_tensor(episode.support_labels, device=shown.device)
+            adapted, params = adapt(method, backbone, state, shown, labels, seed, episode.support)
+            parts = np.split(episode.query, range(BATCH, len(episode.query), BATCH))
+            with torch.no_grad():
+                found = [method.scores(params, method.features(adapted, adapted.hidden(images(p)))) for p in parts]
+            scores.append(torch.cat(found).float().cpu().numpy())
+            advance(1)
+    return scores
