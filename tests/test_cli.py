@@ -144,9 +144,9 @@ def test_learned_method_from_a_csv(cells: Path, tmp_path: Path, run_zoo: Zoo):
         (["--explainer", "siamcam", "--set", "combin=max"], "unknown setting of prototypical and siamcam 'combin': did "
          "you mean 'combine'? `zoo list methods prototypical` or `zoo list explainers siamcam`"),
         (["--explainer", "siamcam", "--set", "siamcam.combine=sum"], "siamcam: combine=sum is not one of mean, max"),
-        (["--method", "stn", "--set", "epochs=many"], "stn: epochs=many: give a whole number, 1 or more"),
-        (["--method", "stn", "--set", "epochs=0"], "stn: epochs=0: give a whole number, 1 or more"),
-        (["--method", "stn", "--set", "epochs=-3"], "stn: epochs=-3: give a whole number, 1 or more"),
+        (["--method", "stn", "--set", "batch=many"], "stn: batch=many: give a whole number, 1 or more"),
+        (["--method", "stn", "--set", "batch=0"], "stn: batch=0: give a whole number, 1 or more"),
+        (["--method", "stn", "--set", "batch=-3"], "stn: batch=-3: give a whole number, 1 or more"),
         (["--method", "stn", "--set", "margin=nan"], "stn: margin=nan: give a number, 0 or more"),
         (["--method", "stn", "--set", "rule=median"], "stn: rule=median is not one of mean, min"),
         (["--method", "knn", "--set", "k=0"], "knn: k=0: give a whole number, 1 or more"),

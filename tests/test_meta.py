@@ -169,6 +169,20 @@ def test_an_episode_is_adapted_as_in_training(name: str) -> None:
     torch.testing.assert_close(one.scores(params, own(query)), learner(query), rtol=1e-6, atol=1e-9)
 
 
+def test_batch_norm_keeps_the_statistics_of_the_supports() -> None:
+    """Those of the last pass: in eval mode the supports get what a pass in training mode gives them."""
+    backbone = registry.backbone("conv4", None).eval()
+    learner = adapted(backbone, IMAGES.float(), LABELS, 2, 0.05)
+    assert not learner.backbone.training
+    with torch.no_grad():
+        still, moved = learner.backbone(IMAGES.float()), learner.backbone.train()(IMAGES.float())
+    torch.testing.assert_close(still, moved, rtol=0.05, atol=0.02)  # eval mode has the unbiased variance
+    norm = next(module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d))
+    assert norm.momentum == 0.1
+    assert norm.running_mean is not None
+    assert not norm.running_mean.any()
+
+
 def test_learned_head_against_autograd() -> None:
     support, labels, _, _ = halves()
     features = network()(support).detach()

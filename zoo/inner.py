@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from zoo.errors import ZooError
 from zoo.ops import descend, one_hot, unit
 from zoo.types import Backbone, Support
+from zoo.weights import folded
 
 SHARPNESS = 10.0
 """Factor on unit embeddings before the head: one first step size then suits every backbone."""
@@ -98,17 +99,31 @@ def adapted(
     backbone: Backbone, images: Tensor, labels: Tensor, steps: int, rates: Sequence[Tensor | float] | float
 ) -> Learner:
     """A copy of the backbone after gradient descent on the cross-entropy of these images (k, 3, H, W), together with
-    its head. `rates` are one step size, or one for each parameter in the order of `Learner`, broadcast."""
+    its head. `rates` are one step size, or one for each parameter in the order of `Learner`, broadcast.
+
+    BatchNorm takes the statistics of these images, as it does in the episodes of training, and keeps those of the last
+    pass for whatever comes after (Bronskill et al., TaskNorm, ICML 2020, call it MetaBN): with the running ones steps
+    of this size lead astray. A folded one has none and stays as it is.
+    """
     own = copy.deepcopy(backbone).requires_grad_(True)
-    learner = Learner(own, int(labels.max()) + 1)
+    learner, norms = Learner(own, int(labels.max()) + 1), []
+    if not backbone.training and not folded(own):
+        norms = [module for module in own.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
     parameters = list(learner.parameters())
-    sizes = [rates for _ in parameters] if isinstance(rates, float) else rates
+    sizes = rates if isinstance(rates, Sequence) else [rates for _ in parameters]
     for _ in range(steps):
         gradients = torch.autograd.grad(F.cross_entropy(learner(images), labels), parameters, allow_unused=True)
         with torch.no_grad():
             for parameter, gradient, size in zip(parameters, gradients, sizes, strict=True):
                 if gradient is not None:
                     parameter -= size * gradient
+    if norms:
+        with torch.no_grad():
+            learner(images)
+        learner.eval()
     return learner
 
 

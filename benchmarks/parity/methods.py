@@ -54,14 +54,14 @@ def agreement(row: Comparison, episodes: int) -> float:
 
 
 def made_up(count: int, least_shot: int = 1) -> Iterator[tuple[Support, Tensor]]:
-    """Overlapping Gaussian classes, 60 queries an episode."""
+    """Overlapping Gaussian classes, 80 queries an episode, as many of each class."""
     random = torch.Generator().manual_seed(0)
     for way, shot, d in SHAPES:
         labels = torch.arange(way).repeat_interleave(max(shot, least_shot))
         for _ in range(count):
             centres = torch.randn(way, d, generator=random) * (12 / d) ** 0.5 * 1.5
             support = centres[labels] + torch.randn(len(labels), d, generator=random)
-            query = centres[torch.arange(60) % way] + torch.randn(60, d, generator=random)
+            query = centres[torch.arange(80) % way] + torch.randn(80, d, generator=random)
             yield Support(support, labels, torch.arange(way)), query
 
 
@@ -117,8 +117,7 @@ COMPARISONS = [
                by.easyfsl("LaplacianShot", by.unit),
                "it rectifies prototypes as BD-CSPN does first; ours does what the paper's equations say"),
     Comparison("pt_map", {"centred": "false", "steps": "10"}, "easyfsl `PTMAP`",
-               "given features that its power transform brings to unit length, in double precision",
-               by.easyfsl("PTMAP", by.of_unit_power)),
+               "given features that its power transform brings to unit length; its plans scaled to the end", by.pt_map),
     Comparison("pt_map", {"steps": "10"}, "the paper's algorithm in numpy", "each plan scaled to the end",
                by.transport(centred=True)),
 ]  # fmt: skip

@@ -31,8 +31,8 @@ class PTMAP(Transductive):
     """Inverse of the plan's entropy penalty, lambda in the paper."""
     centred: bool = True
     """Whether supports and queries are each centred on their mean."""
-    sinkhorn: int = 20
-    """Scalings of the plan before each move, from where the last ones left it; five times as many at the end."""
+    sinkhorn: int = 60
+    """Scalings of the plan before each move, from where the last ones left it."""
 
     def compared(self, features: Tensor) -> Tensor:
         return unit((features.clamp_min(0) + 1e-6).sqrt())
@@ -46,7 +46,7 @@ class PTMAP(Transductive):
         for step in range(self.steps + 1):
             close = self.sharpness * (2 * prototypes @ y.T - prototypes.square().sum(-1, keepdim=True)).T
             near = (close - close.amax(-1, keepdim=True)).exp().clamp_min(1e-30)
-            for _ in range(self.sinkhorn * (1 if step < self.steps else 5)):
+            for _ in range(self.sinkhorn):
                 volume = len(y) / way / ((near @ volume).reciprocal() @ near)
             if step < self.steps:
                 plan = near * volume / (near @ volume).unsqueeze(-1)

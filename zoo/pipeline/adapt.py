@@ -24,6 +24,7 @@ class FromTrunk(Backbone):
         super().__init__()
         self.inner, self.device = backbone, device
         self.name, self.dim, self.mean_pooled = backbone.name, backbone.dim, backbone.mean_pooled
+        self.eval()
 
     def hidden(self, images: Tensor) -> Tensor:
         return self.inner.tail(images)

@@ -108,7 +108,7 @@ class AtPrecision(InTraining):
 
     def __init__(self, backbone: Backbone, device: Device) -> None:
         super().__init__(backbone, device)
-        self.inner.eval()
+        self.eval()
 
     def hidden(self, images: Tensor) -> Tensor:
         return super().hidden(images).float()
