@@ -68,10 +68,12 @@ def small(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setups.benchmarks, "benchmark", lambda name: bench(cells))
 
 
-def made(method: str, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, **settings: str) -> setups.Setup:
+def made(
+    method: str, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, weights: str = "none", **settings: str
+) -> setups.Setup:
     monkeypatch.setattr(setups.benchmarks, "benchmark", lambda name: benchmark)
     return setups.setup(
-        method, benchmark="small", backbone="conv4", weights="none", settings=settings, device="cpu", precision="fp32"
+        method, benchmark="small", backbone="conv4", weights=weights, settings=settings, device="cpu", precision="fp32"
     )
 
 
@@ -314,6 +316,22 @@ def test_train_only_leaves_what_run_and_weights_take(
         train_only(fresh, 1, tmp_path / "x.pt")
 
 
+def test_written_weights_carry_what_they_have_seen(
+    cells: Path, others: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    first = made("stn", bench(cells), monkeypatch, epochs="1", patience="1")
+    out = train_only(first, 1, tmp_path / "stn.safetensors")["weights"]
+    again = made("prototypical", bench(cells), monkeypatch, weights=str(out))
+    assert again.weights_seen == set(first.train_names)
+    assert again.labels_seen == len(first.train_items) == len(first.train_names) == 24
+    elsewhere = made("stn", bench(others, train_per_class=2, validation_per_class=2), monkeypatch, weights=str(out))
+    assert elsewhere.labels_seen == 24 + len(elsewhere.train_items) == 28
+    with pytest.raises(ZooError, match=r"trained on \d+ images that small tests or validates on"):
+        made("prototypical", bench(cells, train_per_class=3), monkeypatch, weights=str(out))
+    assert made("prototypical", bench(cells), monkeypatch).labels_seen == 0
+
+
 def test_the_command_passes_everything_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -337,6 +355,14 @@ def test_the_command_passes_everything_on(
     assert (choices["benchmark"], choices["settings"], choices["seed"]) == ("b", {"epochs": "2"}, 3)
     assert (processes, out) == (2, Path("w.safetensors"))
     assert capsys.readouterr().out.split() == ["checkpoint", "a.pt"]
+
+    monkeypatch.setattr(setups, "setup", lambda *given, **choices: pytest.fail("images were read for nothing"))
+    for wrong, why in (("--method knn", "it does not train"), ("--method stn --out w.pt", "written as .safetensors")):
+        monkeypatch.setattr("sys.argv", f"zoo train {wrong}".split())
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert caught.value.code == 2
+        assert why in capsys.readouterr().err
 
 
 def test_saved_weights_remember_padding_and_colours(tmp_path: Path) -> None:

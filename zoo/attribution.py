@@ -104,6 +104,33 @@ class ScoreExplainer(Explainer):
         """(n, h, w), nowhere negative, of at most 32 images; called without gradients."""
 
 
+@dataclass(frozen=True)
+class SuperpixelExplainer(ScoreExplainer):
+    """Explains by superpixels that come and go; one value each, of which the positive ones are kept."""
+
+    segments: int = 48
+    """About how many superpixels an image has."""
+    draws: int = 256
+    """Images with some of them missing, each a pass."""
+    baseline: Baseline = "mean"
+    """What shows where one is missing: the image's mean colour, its blurred copy, or black."""
+
+    @abstractmethod
+    def attribute(self, scoring: Scoring) -> Callable[..., Any]:
+        """captum's `attribute` of the model to be fitted."""
+
+    def saliency(self, scoring: Scoring, images: Tensor, target: Tensor, seed: int) -> Tensor:
+        found = []
+        for image, label in zip(images.split(1), target.split(1), strict=True):
+            with torch.random.fork_rng(devices=[]):  # captum draws from the global numbers: lend it our own
+                torch.manual_seed(generator(image[0], seed).initial_seed())
+                found += attributed(
+                    self.attribute(scoring), image, baseline(image, self.baseline), label, n_samples=self.draws,
+                    feature_mask=superpixels(image[0], self.segments), perturbations_per_eval=BATCH,
+                )  # fmt: skip
+        return torch.stack(found)[:, 0].relu()
+
+
 def allowed(explainer: Explainer, backbone: Backbone) -> None:
     """ZooError where the explainer is not defined on the backbone."""
     if reason := explainer.refuses(backbone):

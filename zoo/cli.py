@@ -113,9 +113,11 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Write the backbone there: .safetensors for --weights.")] = None,
 ) -> None:
     """Train a method and keep the checkpoint, which `zoo run` with the same choices then takes."""
+    from zoo import registry
     from zoo.pipeline import fit
     from zoo.pipeline.setup import setup
 
+    fit.check_trains(method, registry.method(method, _settings(set_)), out)  # before any picture is read
     made = setup(
         method, benchmark=benchmark, dataset=dataset, backbone=backbone, weights=weights, settings=_settings(set_),
         seed=seed, device=device, precision=precision,

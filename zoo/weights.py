@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ def load_file(network: nn.Module, path: Path, name: str) -> None:
     network.load_state_dict(tensors, strict=False)
 
 
-def save_file(network: nn.Module, path: Path) -> None:
-    """Write what `--weights` reads: the weights, and beside them what of `weights.toml` the network was made with.
-    ZooError where the name or the folder is wrong."""
+def save_file(network: nn.Module, path: Path, seen: Sequence[str] = ()) -> None:
+    """Write what `--weights` reads: the weights, and beside them what of `weights.toml` the network was made with, and
+    which labelled items it has `seen`. ZooError where the name or the folder is wrong."""
     from safetensors.torch import save
 
     if path.suffix != ".safetensors":
@@ -57,23 +58,39 @@ def save_file(network: nn.Module, path: Path) -> None:
     inner: Any = getattr(network, "network", network)
     card = getattr(inner, "card", {})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in inner.state_dict().items()}
-    atomic.write(path, save(tensors, {"card": json.dumps(card)}))
+    atomic.write(path, save(tensors, {"card": json.dumps(card), "seen": json.dumps(list(seen))}))
+
+
+def seen(path: Path) -> frozenset[str]:
+    """The labelled items that made these weights, `dataset/item`; none where `save_file` did not write them."""
+    try:
+        return frozenset(map(str, json.loads(_metadata(path).get("seen", "[]"))))
+    except (ValueError, TypeError):
+        raise ZooError(f"--weights {path}: its list of training images is damaged; make the file anew") from None
 
 
 def _card(path: Path) -> dict[str, Any]:
     """What the file with these weights needs beside its name: by its hash, else as `save_file` wrote it."""
-    from safetensors import SafetensorError, safe_open
-
     if known := tomllib.loads(CARDS.read_text("utf-8")).get(sha256(path)):
         return known
     try:
-        with safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "{}"))
+        card = json.loads(_metadata(path).get("card", "{}"))
         create = {"pad_type": "same"} if card.get("create") == {"pad_type": "same"} else {}
         colours = {key: [float(value) for value in card[key]] for key in ("mean", "std") if key in card}
         return {"create": create, **colours}
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError):
-        return {}  # `load_file` says what is wrong with the file itself
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What stands beside the tensors; nothing of an unreadable file, of which `load_file` says what is wrong."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}
 
 
 def _shape(tensor: torch.Tensor | None) -> tuple[int, ...] | None:

@@ -7,9 +7,10 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 from torch import nn
 
 from zoo import atomic, paths
@@ -53,19 +54,28 @@ def place(kind: str, suffix: str, *key: Any) -> Path:
 
 def array(file: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
     """The float32 array at `file`, memory-mapped, made first where it is missing or damaged."""
-    if file.is_file():
-        try:
-            found = np.load(file, mmap_mode="r")
-            if found.shape == shape and found.dtype == np.float32:
-                return found
-            problem = f"shape {found.shape}"
-        except (ValueError, OSError, EOFError) as error:
-            problem = str(error)
-        print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
+    found = whole(file, shape, np.float32)
+    if found is not None:
+        return found
     made = np.ascontiguousarray(make(), np.float32)
     with atomic.replacing(file) as partial:
         np.save(partial, made)
     return made
+
+
+def whole(file: Path, shape: tuple[int, ...], dtype: DTypeLike, mode: Literal["r", "c"] = "r") -> np.ndarray | None:
+    """The array at `file`, memory-mapped; None where it is missing, or damaged, which is said."""
+    if not file.is_file():
+        return None
+    try:
+        found = np.load(file, mmap_mode=mode)
+        if found.shape == shape and found.dtype == dtype:
+            return found
+        problem = f"shape {found.shape}"
+    except (ValueError, OSError, EOFError) as error:
+        problem = str(error)
+    print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
+    return None
 
 
 def numbers(file: Path, make: Callable[[], dict]) -> dict:

@@ -5,7 +5,7 @@ import importlib.metadata
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +172,7 @@ def _with_features(scene: Scene, episode: Episode) -> Scene:
         seen = scene.method.features(scene.backbone, scene.backbone.hidden(scene.images(episode.query)))
     features = seen.new_zeros(len(scene.items), *seen.shape[1:])
     features[torch.as_tensor(episode.query, device=seen.device)] = seen
-    return Scene(scene.backbone, scene.method, scene.state, scene.items, scene.classes, 1.0, scene.fill, features,
-                 scene.seed)  # fmt: skip
+    return replace(scene, features=features)
 
 
 def _explained(

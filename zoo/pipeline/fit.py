@@ -133,17 +133,22 @@ def train_on(setup: Setup, method: Learned, processes: int = 1) -> train.Trained
         return train.train(**lesson, progress=progress)
 
 
-def train_only(setup: Setup, processes: int, out: Path | None) -> dict[str, Path]:
-    """Train, and return where the checkpoint is and, where `out` is given, the backbone's weights. ZooError for a
-    method that does not train."""
-    if not isinstance(setup.method, Learned) or not setup.method.trains:
-        raise ZooError(f"--method {setup.method_name}: it does not train; `zoo run` takes it as it is")
+def check_trains(name: str, method: Method, out: Path | None) -> None:
+    """ZooError for a method that does not train, and for a file that cannot hold weights."""
+    if not method.trains:
+        raise ZooError(f"--method {name}: it does not train; `zoo run` takes it as it is")
     if out and out.suffix != ".safetensors":
         raise ZooError(f"--out {out}: weights are written as .safetensors; give such a name")
+
+
+def train_only(setup: Setup, processes: int, out: Path | None) -> dict[str, Path]:
+    """Train, and return where the checkpoint is and, where `out` is given, the backbone's weights."""
+    check_trains(setup.method_name, setup.method, out)
+    assert isinstance(setup.method, Learned)
     trained = train_on(setup, setup.method, processes)
     places = {"checkpoint": checkpoint(setup, setup.method)}
     if out:
-        save_file(trained.backbone, out)
+        save_file(trained.backbone, out, sorted(setup.weights_seen.union(setup.train_names)))
         places["weights"] = out
     return places
 

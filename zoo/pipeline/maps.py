@@ -1,6 +1,5 @@
 """Maps, like embeddings computed once and kept on disk; and methods that read them, a few at a time in memory."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,24 +38,12 @@ def maps(
     file = cache.place(
         kind, ".npy", weights_sha256, items.sha256, chosen.tolist(), shape, device.name, device.precision, BATCH
     )
-    if not _is_whole(file, shape):
-        _write(file, shape, backbone, items, chosen, kind, read)
     # Copy-on-write, because torch knows no read-only memory.
-    return torch.from_numpy(np.load(file, mmap_mode="c")).to(device.name)
-
-
-def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
-    if not file.is_file():
-        return False
-    try:
-        found = np.load(file, mmap_mode="r")
-        if found.shape == shape and found.dtype == np.float16:
-            return True
-        problem = f"shape {found.shape}"
-    except (ValueError, OSError, EOFError) as error:
-        problem = str(error)
-    print(f"damaged cache file {file.name} is made again ({problem})", file=sys.stderr)
-    return False
+    found = cache.whole(file, shape, np.float16, "c")
+    if found is None:
+        _write(file, shape, backbone, items, chosen, kind, read)
+        found = np.load(file, mmap_mode="c")
+    return torch.from_numpy(found).to(device.name)
 
 
 def _write(

@@ -102,7 +102,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
         backbone=setup.backbone_name,
         image_size=setup.items.pixels.shape[1],
         seed=setup.seed,
-        labels_seen=len(setup.train_items) if setup.method.trains else 0,
+        labels_seen=setup.labels_seen,
         predictions=predictions,
         figures=figures,
         class_accuracy=by_class,

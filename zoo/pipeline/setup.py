@@ -22,7 +22,7 @@ from zoo.pipeline.explain import check
 from zoo.pipeline.progress import say
 from zoo.record import BankSpec, settings_hash
 from zoo.types import Backbone, Explainer, Learned, Method
-from zoo.weights import sha256
+from zoo.weights import seen, sha256
 
 DEFAULT_BENCHMARKS = ("pbc_8way_5shot", "smear_8way_5shot")
 """The first whose dataset is there is run when none is named."""
@@ -53,8 +53,21 @@ class Setup:
     backbone: Backbone
     weights: str
     weights_sha256: str
+    weights_seen: frozenset[str]
+    """Labelled items that made the weights, `dataset/item`"""
     seed: int
     device: Device
+
+    @property
+    def train_names(self) -> list[str]:
+        """The items that the method trains on, `dataset/item`; none of a method that does not train."""
+        chosen = self.train_items if self.method.trains else ()
+        return [f"{self.base_items.dataset}/{self.base_items.names[number]}" for number in chosen]
+
+    @property
+    def labels_seen(self) -> int:
+        """Labelled training images behind the row, those of its starting weights among them."""
+        return len(self.weights_seen.union(self.train_names))
 
     @property
     def train_items(self) -> np.ndarray:
@@ -149,7 +162,7 @@ def setup(
         allowed(built_explainer, network)
     items = load.load(chosen.dataset, view(chosen))
     base = load.load(chosen.train_dataset) if chosen.train_dataset else items
-    return Setup(
+    made = Setup(
         benchmark=chosen,
         items=items,
         classes=chosen.class_numbers(items),
@@ -164,9 +177,23 @@ def setup(
         backbone=network,
         weights=label,
         weights_sha256=digest,
+        weights_seen=seen(Path(weights)) if weights and digest else frozenset(),
         seed=seed,
         device=where,
     )
+    _unseen(made)
+    return made
+
+
+def _unseen(made: Setup) -> None:
+    """ZooError where the starting weights were trained on what is tested or validated here."""
+    held = ((made.items, made.test_items), (made.base_items, made.validation_items))
+    names = {f"{items.dataset}/{items.names[number]}" for items, numbers in held for number in numbers}
+    if both := len(made.weights_seen & names):
+        raise ZooError(
+            f"--weights {made.weights}: trained on {both} images that {made.benchmark.name} tests or validates on; "
+            f"make them with `zoo train --benchmark {made.benchmark.name} --out FILE.safetensors`"
+        )
 
 
 def settings_of(method: str, explainer: str | None, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
