@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread each, set before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REAL_DATA = Path(os.environ.get("ZOO_TEST_DATA") or SHARED / "data")
 REAL_WEIGHTS = Path(os.environ.get("ZOO_TEST_WEIGHTS") or SHARED / "weights")

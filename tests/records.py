@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from zoo.board import statistics
-from zoo.record import BankSpec, ExplanationRow, Explanations, Predictions, Provenance, Record, pack_numbers
+from zoo.record import BankSpec, ExplanationRow, Explanations, Predictions, Provenance, Record
 
 PROTOCOL = "b" * 64
 BETTER = {"deletion": False, "insertion": True, "saliency_jaccard": True, "pointing_game": True}
@@ -18,13 +18,13 @@ def predictions(
     groups: Sequence[int] | None = None,
 ) -> Predictions:
     """From the class of each item and, for each episode, its queried items and their predicted classes."""
-    return Predictions(
-        items=[f"cell/{number:04}.jpg" for number in range(len(truth))],
-        truth=list(truth),
-        groups=list(range(len(truth)) if groups is None else groups),
-        lengths=[len(query) for query, _ in episodes],
-        query=pack_numbers(np.array([number for query, _ in episodes for number in query])),
-        predicted=pack_numbers(np.array([number for _, found in episodes for number in found])),
+    return Predictions.pack(
+        [f"cell/{number:04}.jpg" for number in range(len(truth))],
+        np.array(truth),
+        np.arange(len(truth)) if groups is None else np.array(groups),
+        [len(query) for query, _ in episodes],
+        np.array([number for query, _ in episodes for number in query]),
+        np.array([number for _, found in episodes for number in found]),
     )
 
 

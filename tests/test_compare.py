@@ -10,7 +10,8 @@ from rich.console import Console
 from zoo import paths
 from zoo.board import compare, published, store
 from zoo.errors import ZooError
-from zoo.record import Record, pack_numbers, unpack_numbers
+from zoo.packing import pack_numbers
+from zoo.record import Record
 
 PAPERS = published.load(paths.published())
 CLASSES = ["basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet"]
@@ -56,9 +57,9 @@ def test_two_records_with_classes_and_episodes(tmp_path: Path) -> None:
 def test_the_widest_episode_is_found(tmp_path: Path) -> None:
     a = pbc(1.0)
     worse = drawn(0, 1.0, 8, 160, 6)
-    predicted = unpack_numbers(worse.predicted)
-    predicted[3 * 160 : 3 * 160 + 40] = 0  # the fourth draw: 40 queries of which 5 are basophils
-    b = pbc(1.0, predictions=worse.model_copy(update={"predicted": pack_numbers(predicted)}), method="knn")
+    predicted = worse.unpack()[1].reshape(160, 6)
+    predicted[:40, 3] = 0  # the fourth draw: 40 queries of which 5 are basophils
+    b = pbc(1.0, predictions=worse.model_copy(update={"predicted": pack_numbers(predicted.ravel())}), method="knn")
     (apart,) = compared(tmp_path, a, b, "accuracy").apart
     assert (apart.name, apart.a, apart.b) == ("4", 1.0, 1 - 35 / 160)
 

@@ -21,7 +21,8 @@ from zoo.board.published import Published
 from zoo.data import benchmark
 from zoo.data.benchmark import Benchmark
 from zoo.errors import ZooError
-from zoo.record import Record, pack_numbers
+from zoo.packing import pack_numbers
+from zoo.record import Record
 
 GOOD = record()
 BENCHMARK = Benchmark(name="toy_2way_5shot", sha256="b" * 64, title="Toy", dataset="toy", bank=GOOD.bank, steps=10)

@@ -1,7 +1,6 @@
 """Figures against hand counts, scikit-learn and the binomial law; intervals against theory (test_coverage.py
 simulates)."""
 
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from zoo.board import statistics
 from zoo.errors import ZooError
-from zoo.record import BankSpec, Predictions, pack_draws, pack_numbers, unpack_draws
+from zoo.packing import pack_draws, pack_numbers, unpack_draws
+from zoo.record import BankSpec, Predictions
 
 CLASSES = ["a", "b", "c"]
 
@@ -98,18 +98,6 @@ def test_the_same_figures_every_time_whatever_runs_before() -> None:
     assert statistics.figures(found, CLASSES, bank(5)) == first
     # Pinned: raw bits of PCG64 and whole-number sums are the same on every machine and numpy.
     assert first[0]["accuracy"].low == pytest.approx(0.495, abs=1e-12)
-
-
-@pytest.mark.parametrize(("episodes", "items", "each"), [(100, 4000, 4000), (600, 3000, 120)])
-def test_banks_of_real_size_take_less_than_two_seconds(episodes: int, items: int, each: int) -> None:
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 8, items)
-    queries = [random.permutation(items)[:each] for _ in range(episodes)]
-    answers = [np.where(random.random(each) < 0.95, truth[q], random.integers(0, 8, each)) for q in queries]
-    found = predictions(truth.tolist(), [(q.tolist(), a.tolist()) for q, a in zip(queries, answers, strict=True)])
-    began = time.process_time()
-    statistics.figures(found, list("abcdefgh"), bank(episodes, 8))
-    assert time.process_time() - began < 2
 
 
 def test_mean_interval_and_paired_difference() -> None:

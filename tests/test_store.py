@@ -1,11 +1,14 @@
 """Records come back as they were; anything else in a file is refused in one line that names it."""
 
+import base64
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from records import record
 
@@ -55,10 +58,10 @@ def change(place: str, value: Any) -> str:
         (change("synthetic", 1), "synthetic: Input should be a valid boolean"),
         (change("figures.accuracy.value", float("nan")), "not valid JSON"),
         (change("method_settings.margin", float("inf")), "not valid JSON"),
-        (change("schema_version", 3), "schema_version 3 is newer than this zoo, which reads up to 2: update it"),
-        (change("schema_version", 0), "schema_version: Input should be 2"),
-        (change("schema_version", "1"), "schema_version: Input should be 2"),
-        (change("schema_version", True), "schema_version: Input should be 2"),
+        (change("schema_version", 4), "schema_version 4 is newer than this zoo, which reads up to 3: update it"),
+        (change("schema_version", 0), "schema_version: Input should be 3"),
+        (change("schema_version", "1"), "schema_version: Input should be 3"),
+        (change("schema_version", True), "schema_version: Input should be 3"),
         (change("surprise", 1), "surprise: Extra inputs"),
         (change("bank.kind", "mine"), "bank.kind"),
         (change("benchmark", "../../etc"), "benchmark: String should match pattern"),
@@ -81,11 +84,19 @@ def test_anything_else_is_one_line(tmp_path: Path, text: str, says: str) -> None
         assert "\n" not in str(caught.value)
 
 
+def words(values: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(values.astype("<u2").tobytes())).decode()
+
+
 def older(made: Record) -> dict[str, Any]:
-    """The record as the first schema had it: figures without draws."""
+    """The record as the first schema had it: plain lists, words in the order of the episodes, figures without draws."""
     content = json.loads(store.dumps(made)) | {"schema_version": 1}
     for figure in (*content["figures"].values(), *content["class_accuracy"].values()):
         del figure["draws"]
+    found, answers = made.predictions, statistics.unpack(made.predictions, made.classes, made.bank)
+    query = found.unpack()[0].reshape(len(found.lengths), -1)[:, ::-1]  # in any order within an episode
+    predicted = answers.predicted.reshape(query.shape)[:, ::-1]
+    content["predictions"] = found.model_dump() | {"query": words(query.ravel()), "predicted": words(predicted.ravel())}
     return content
 
 
@@ -94,13 +105,32 @@ def test_an_older_schema_is_read_as_today_s(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(json.dumps(older(made)))
     found = store.read(path)
-    assert found.schema_version == SCHEMA == 2
+    assert found.schema_version == SCHEMA == 3
     assert found.predictions == made.predictions
     assert {name: figure.value for name, figure in found.figures.items()} == {
         name: figure.value for name, figure in made.figures.items()
     }
     # What it lacks is made from its predictions.
     assert statistics.with_draws(found) == (made.figures, made.class_accuracy)
+
+
+def test_draws_of_the_second_schema_are_made_anew(tmp_path: Path) -> None:
+    made = record()
+    old = older(made)
+    old["schema_version"] = 2
+    for figure in (*old["figures"].values(), *old["class_accuracy"].values()):
+        figure["draws"] = words(np.arange(1000))
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert statistics.with_draws(store.read(tmp_path / "old.json")) == (made.figures, made.class_accuracy)
+
+
+@pytest.mark.parametrize("damage", [{"query": "AAAA"}, {"truth": "x"}, {"lengths": [2**62] * 4}, {"items": 5}])
+def test_damaged_predictions_of_an_older_schema_are_one_line(tmp_path: Path, damage: dict[str, Any]) -> None:
+    old = older(record())
+    old["predictions"] |= damage
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    with pytest.raises(ZooError, match=r"old\.json: not (a )?valid"):
+        store.read(tmp_path / "old.json")
 
 
 def test_upgrade_rewrites_older_records_and_no_others(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from zoo import registry
 from zoo.board import store, submit
 from zoo.data.benchmark import Benchmark
 from zoo.errors import ZooError
-from zoo.record import Record, pack_numbers
+from zoo.packing import pack_numbers
+from zoo.record import Record
 
 GOOD, OTHER = record(), record(seed=1)
 BENCHMARK = Benchmark(

@@ -1,22 +1,34 @@
-"""The words that do not need torch: Episode, Bank, Record. Imports nothing of zoo."""
+"""The words that do not need torch: Episode, Bank, Record."""
 
-import base64
 import hashlib
 import json
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-SCHEMA = 2
-"""1: as now, but figures without `draws`."""
+from zoo.packing import LARGEST, pack_names, pack_numbers, unpack_bytes, unpack_names, unpack_numbers
+
+SCHEMA = 3
+"""1 and 2: numbers packed as words, predictions in the order of their episodes, names and classes as lists; 1 also
+figures without `draws`."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=120)]
 """A name that is part of a path: it can neither climb out of a folder nor hide."""
-_NO_DRAW = 65_535
+Names = Annotated[
+    list[str],
+    BeforeValidator(lambda found: unpack_names(found) if isinstance(found, str) else found),
+    PlainSerializer(pack_names, when_used="json"),
+]
+"""Packed in a file."""
+Numbers = Annotated[
+    list[int],
+    BeforeValidator(lambda found: unpack_numbers(found).tolist() if isinstance(found, str) else found),
+    PlainSerializer(pack_numbers, when_used="json"),
+]
+"""Of 0..65,535; packed in a file."""
 
 
 class Episode(NamedTuple):
@@ -65,31 +77,6 @@ class Bank:
         return digest.hexdigest()
 
 
-def pack_numbers(values: np.ndarray) -> str:
-    """Unsigned integers below 65,536 as base64 of zlib of little-endian 16-bit words."""
-    return base64.b64encode(zlib.compress(np.asarray(values).astype("<u2").tobytes(), 9)).decode()
-
-
-def unpack_numbers(text: str, limit: int = 50_000_000) -> np.ndarray:
-    """The inverse of `pack_numbers`; refuses more than `limit` bytes."""
-    inflate = zlib.decompressobj()
-    raw = inflate.decompress(base64.b64decode(text, validate=True), limit)
-    if inflate.unconsumed_tail or len(raw) % 2:
-        raise ValueError("packed numbers are damaged or too long")
-    return np.frombuffer(raw, "<u2").astype(np.int64)
-
-
-def pack_draws(values: np.ndarray) -> str:
-    """Fractions in 0..1 in steps of 1/65,534, NaN among them."""
-    return pack_numbers(np.where(np.isnan(values), _NO_DRAW, np.rint(np.nan_to_num(values) * (_NO_DRAW - 1))))
-
-
-def unpack_draws(text: str) -> np.ndarray:
-    """The inverse of `pack_draws`. Raises ValueError for anything else."""
-    numbers = unpack_numbers(text, 2_000_000)
-    return np.where(numbers == _NO_DRAW, np.nan, numbers / (_NO_DRAW - 1))
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -108,18 +95,38 @@ class Figure(_Strict):
 class Predictions(_Strict):
     """Every prediction of the bank, so that every figure can be computed again."""
 
-    items: list[str]
+    items: Names
     """Names of the items that occur; numbers below are positions in this list."""
-    truth: list[int]
+    truth: Numbers
     """Class of each item."""
-    groups: list[int]
+    groups: Numbers
     """Duplicate group of each item."""
     lengths: list[int]
     """Queries of each episode."""
     query: str
-    """Packed item numbers, episode after episode."""
+    """Packed steps (modulo 65,536) from one queried item number to the next, from zero, episode after episode."""
     predicted: str
-    """Packed predicted classes (numbers into the record's `classes`), in the same order."""
+    """Packed predicted classes (numbers into the record's `classes`), by item and then by episode: what one item was
+    taken for over all episodes lies together and packs best."""
+
+    @classmethod
+    def pack(
+        cls, items: list[str], truth: np.ndarray, groups: np.ndarray, lengths: list[int], query: np.ndarray,
+        predicted: np.ndarray,
+    ) -> Self:  # fmt: skip
+        """From the item number and the predicted class of each query, episode after episode, in any order within."""
+        groups = np.unique(groups, return_inverse=True)[1]
+        episode = np.repeat(np.arange(len(lengths)), lengths)
+        ascending = np.lexsort((query, episode))
+        steps = np.diff(query[ascending], prepend=0) % 65_536
+        return cls(
+            items=items, truth=truth.tolist(), groups=groups.tolist(), lengths=lengths, query=pack_numbers(steps),
+            predicted=pack_numbers(predicted[np.lexsort((episode, query))]),
+        )  # fmt: skip
+
+    def unpack(self, limit: int = LARGEST) -> tuple[np.ndarray, np.ndarray]:
+        """(item numbers, episode after episode; predicted classes, as stored: by item). ValueError where damaged."""
+        return np.cumsum(unpack_numbers(self.query, limit)) % 65_536, unpack_numbers(self.predicted, limit)
 
 
 class ExplanationRow(_Strict):
@@ -171,7 +178,7 @@ class Provenance(_Strict):
 class Record(_Strict):
     """One method (and explainer) on one benchmark: raw values first, figures computed from them."""
 
-    schema_version: Literal[2] = SCHEMA
+    schema_version: Literal[3] = SCHEMA
     benchmark: Name
     dataset: str
     subset: str | None
@@ -237,6 +244,29 @@ def migrate(fields: Any) -> Any:
     version = fields.get("schema_version", SCHEMA)
     if isinstance(version, int) and version > SCHEMA:
         raise ValueError(f"schema_version {version} is newer than this zoo, which reads up to {SCHEMA}: update it")
-    if version == 1 and version is not True:
-        fields = fields | {"schema_version": 2}  # `draws` may be empty, so nothing else changes
+    if version in (1, 2) and version is not True:
+        old = {"predictions": _repacked(fields.get("predictions"))}
+        old |= {name: _without_draws(fields.get(name)) for name in ("figures", "class_accuracy")}
+        fields = fields | old | {"schema_version": SCHEMA}
     return fields
+
+
+def _without_draws(figures: Any) -> Any:
+    """Figures whose draws, packed as they no longer are, are to be made anew."""
+    if not isinstance(figures, dict) or not all(isinstance(figure, dict) for figure in figures.values()):
+        return figures
+    return {name: figure | {"draws": ""} for name, figure in figures.items()}
+
+
+def _repacked(old: Any) -> Any:
+    """Predictions of schema 1 and 2, whose numbers were packed as words in the order of the episodes."""
+    try:
+        query, predicted = (
+            np.frombuffer(unpack_bytes(old[name]), "<u2").astype(np.int64) for name in ("query", "predicted")
+        )
+        lists = old["items"], np.array(old["truth"]), np.array(old["groups"]), old["lengths"]
+        if not sum(old["lengths"]) == len(query) == len(predicted):
+            raise ValueError("the predictions are not as many as their lengths say")
+        return Predictions.pack(*lists, query, predicted).model_dump()
+    except (KeyError, TypeError, IndexError, OverflowError):
+        return old

@@ -10,7 +10,6 @@ Where a row has several training seeds they are a further level: the mean over t
 episodes and groups, and what the seeds vary is added to every draw (`resampling.seed_draws`).
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +18,8 @@ import numpy as np
 from zoo.board import resampling
 from zoo.board.resampling import Answers
 from zoo.errors import ZooError
-from zoo.record import BankSpec, Figure, Predictions, Record, pack_draws, unpack_draws, unpack_numbers
+from zoo.packing import pack_draws, unpack_draws
+from zoo.record import BankSpec, Figure, Predictions, Record
 
 
 class Spread(NamedTuple):
@@ -33,26 +33,28 @@ class Spread(NamedTuple):
 def unpack(predictions: Predictions, classes: Sequence[str], bank: BankSpec) -> Answers:
     """The stored predictions as arrays. Raises ZooError where they contradict themselves or the bank."""
     try:
-        query, predicted = unpack_numbers(predictions.query), unpack_numbers(predictions.predicted)
+        query, stored = predictions.unpack()
         lists = predictions.lengths, predictions.truth, predictions.groups
         lengths, truth, groups = (np.array(numbers, dtype=np.int64) for numbers in lists)
-    except (ValueError, zlib.error, OverflowError):
+    except (ValueError, OverflowError):
         raise ZooError("predictions: their numbers are damaged; run again to make the record anew") from None
     for wrong, text in (
         (not (len(truth) == len(groups) == len(predictions.items)), "items, truth and groups differ in length"),
         (len(set(predictions.items)) != len(predictions.items), "an item is named twice"),
         (not len(query), "there are none"),
-        (not (len(query) == len(predicted) == lengths.sum()), "query, predicted and lengths differ in length"),
+        (not (len(query) == len(stored) == lengths.sum()), "query, predicted and lengths differ in length"),
         (len(lengths) > bank.episodes, f"{len(lengths)} episodes, but the bank has {bank.episodes}"),
         ((lengths < 1).any(), "an episode has no query"),
         ((query >= len(truth)).any(), "an item number is out of range"),
         (not np.bincount(query, minlength=len(truth)).all(), "an item is never queried"),
-        ((predicted >= len(classes)).any(), "a predicted class is out of range"),
+        ((stored >= len(classes)).any(), "a predicted class is out of range"),
         ((truth < 0).any() or (truth >= len(classes)).any(), "the class of an item is out of range"),
     ):
         if wrong:
             raise ZooError(f"predictions: {text}; run again to make the record anew")
     episode = np.repeat(np.arange(len(lengths)), lengths)
+    predicted = np.empty_like(stored)
+    predicted[np.lexsort((episode, query))] = stored
     group = np.unique(groups, return_inverse=True)[1]
     return Answers(episode, group[query], truth[query], predicted)
 
@@ -83,7 +85,7 @@ def draws(figure: Figure) -> np.ndarray:
     """(RESAMPLES,) values of a figure under the resamples. Raises ZooError where they are damaged."""
     try:
         drawn = unpack_draws(figure.draws)
-    except (ValueError, zlib.error):
+    except ValueError:
         drawn = np.empty(0)
     if len(drawn) != resampling.RESAMPLES:
         raise ZooError("draws of a figure: they are damaged; run again to make the record anew")

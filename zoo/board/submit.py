@@ -1,6 +1,5 @@
 """Take records into the leaderboard: only valid ones whose every figure follows from the raw values they store."""
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from zoo import registry
 from zoo.board import form, statistics, store
 from zoo.data.benchmark import Benchmark
 from zoo.errors import ZooError, unknown
-from zoo.record import ExplanationRow, Figure, Predictions, Record, unpack_numbers
+from zoo.record import ExplanationRow, Figure, Predictions, Record
 
 TOLERANCE = 1e-6
 MOST = 10_000_000
@@ -103,10 +102,8 @@ def _size_problems(record: Record) -> Iterator[str]:
 
 def _packed_problems(predictions: Predictions, total: int) -> Iterator[str]:
     try:
-        query, predicted = (
-            unpack_numbers(text, limit=2 * total + 1) for text in (predictions.query, predictions.predicted)
-        )
-    except (ValueError, zlib.error):
+        query, predicted = predictions.unpack(limit=2 * total + 1)
+    except ValueError:
         yield "predictions: their numbers are damaged, or more than the lengths say; run again to make the record anew"
         return
     if not len(query) == len(predicted) == total:
@@ -156,7 +153,7 @@ def _correct_problems(record: Record) -> Iterator[str]:
     """An item explained as right (or wrong) was answered so in one episode at least."""
     explanations = record.explanations
     answers = statistics.unpack(record.predictions, record.classes, record.bank)
-    query = unpack_numbers(record.predictions.query)
+    query, _ = record.predictions.unpack()
     names, right = record.predictions.items, answers.truth == answers.predicted
     found = {(names[number], verdict) for number, verdict in set(zip(query.tolist(), right.tolist(), strict=True))}
     assert explanations is not None

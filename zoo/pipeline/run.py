@@ -33,7 +33,6 @@ from zoo.record import (
     Predictions,
     Provenance,
     Record,
-    pack_numbers,
     record_key,
     settings_hash,
 )
@@ -145,13 +144,13 @@ def _predictions(setup: Setup, bank: Bank, scores: list[np.ndarray]) -> Predicti
     dataset_wide = np.concatenate(
         [episode.classes[part.argmax(1)] for episode, part in zip(bank.episodes, scores, strict=True)]
     )
-    return Predictions(
-        items=[setup.items.names[number] for number in used],
-        truth=np.searchsorted(setup.classes, setup.items.labels[used]).tolist(),
-        groups=setup.items.groups[used].tolist(),
-        lengths=[len(episode.query) for episode in bank.episodes],
-        query=pack_numbers(position),
-        predicted=pack_numbers(np.searchsorted(setup.classes, dataset_wide)),
+    return Predictions.pack(
+        [setup.items.names[number] for number in used],
+        np.searchsorted(setup.classes, setup.items.labels[used]),
+        setup.items.groups[used],
+        [len(episode.query) for episode in bank.episodes],
+        position,
+        np.searchsorted(setup.classes, dataset_wide),
     )
 
 

@@ -9,8 +9,8 @@ from zoo.data.smear.texture import clouds, crop
 
 Colour = tuple[float, float, float]
 """Optical density in red, green and blue."""
-_ROWS = 60
-"""Rows developed at a time, so that the arithmetic stays in the processor's nearest cache."""
+_ROWS = 121
+"""Rows developed at a time, so that the arithmetic stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +66,28 @@ def develop(density: np.ndarray, stain: Stain, chance: Chance) -> np.ndarray:
     _, height, width = density.shape
     across = (np.arange(width) / width - 0.5) * stain.slope[0]
     down = (np.arange(height) / height - 0.5) * stain.slope[1]
+    # The arithmetic is that of the formula times powers of two, which changes no digit and saves three operations.
     light = across.astype(np.float32)[None, :] + down.astype(np.float32)[:, None] + np.float32(0.97)
+    light *= np.float32(2**20)
     image = np.empty((height, width, 3), np.uint8)
     noise = [crop(clouds(0), chance, height, width) for _ in range(3)]
+    room, levels = np.empty((2, _ROWS, width), np.float32), np.empty((_ROWS, width), np.uint8)
     for top in range(0, height, _ROWS):
-        rows = slice(top, top + _ROWS)
+        rows = slice(top, min(top + _ROWS, height))
+        y, fall, level = room[0, : rows.stop - top], room[1, : rows.stop - top], levels[: rows.stop - top]
         for channel in range(3):
-            y = noise[channel][rows] * np.float32(stain.noise)
+            np.multiply(noise[channel][rows], np.float32(stain.noise), out=y)
             y += density[channel, rows]
-            y *= np.float32(0.25)
-            fall = y * np.float32(0.5)
-            fall += 1
+            np.add(y, 8, out=fall)
             fall *= y
-            fall += 1
+            fall += 32  # 32 (1 + d/4 + d^2/32)
             fall *= fall
             fall *= fall
             np.divide(light[rows], fall, out=y)
             y *= np.float32(stain.white[channel])
             np.minimum(y, 255, out=y)
-            image[rows, :, channel] = y
+            np.copyto(level, y, casting="unsafe")
+            image[rows, :, channel] = level
     return image
 
 
