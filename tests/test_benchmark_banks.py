@@ -1,6 +1,7 @@
 """The banks of the committed records are drawn again from names alone, without a picture."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from zoo import paths
 from zoo.data import banks, card, readers
 from zoo.data.benchmark import benchmark
+from zoo.data.fields import crops
 from zoo.data.items import Items
+from zoo.data.smear import WHITE_CELLS, field, picture
 from zoo.data.splits import split
 
 
@@ -35,3 +38,52 @@ def test_smear_benchmarks_draw_what_the_records_were_measured_on(smear: Items, n
     assert measured
     for file in measured:
         assert json.loads(file.read_text("utf-8"))["provenance"]["bank_sha256"] == bank.sha256
+
+
+@pytest.fixture
+def smear_cells(monkeypatch: pytest.MonkeyPatch) -> Items:
+    """The cells of the smear's fields by name and class; the classes of a field are drawn before anything else."""
+    monkeypatch.setattr(picture, "grow", lambda kind, radius, chance: kind)
+    monkeypatch.setattr(picture, "_spread", lambda bodies, size, chance: bodies)
+    monkeypatch.setattr(picture, "_scene", lambda height, width, radius, placed, chance: (np.zeros(0), placed))
+    kinds = {seed: field(seed).cells for seed in range(card.read("smear").fields)}
+    cells = [(seed, number, kind) for seed, drawn in kinds.items() for number, kind in enumerate(drawn)]
+    return Items(
+        dataset="smear_cells", subset=None, synthetic=True, classes=WHITE_CELLS,
+        names=tuple(f"field_{seed:04d}/{number}" for seed, number, _ in cells),
+        labels=np.array([WHITE_CELLS.index(kind) for *_, kind in cells]),
+        groups=np.array([seed for seed, *_ in cells]), pixels=np.zeros((len(cells), 1, 1, 3), np.uint8),
+    )  # fmt: skip
+
+
+def test_smear_cells_draw_the_pinned_bank(smear_cells: Items) -> None:
+    chosen = benchmark("smear_cells_10way_5shot")
+    test = split(smear_cells, chosen.train_per_class, chosen.validation_per_class).test
+    bank = banks.draw(smear_cells, test, chosen.bank, chosen.class_numbers(smear_cells))
+    banks.audit(bank, smear_cells, test)
+    assert bank.sha256 == "d3e26676c34c04197b8e9be488128d458f90b9ef12d0a37c7f33b39a9977adc4"
+
+
+def test_bccd_cells_draw_the_pinned_bank(real_data: Path) -> None:
+    if not (real_data / "BCCD" / "NucleusMasks").is_dir():
+        pytest.skip("BCCD with its masks is not there")
+    chosen, listing = benchmark("bccd_4way_5shot"), crops.listing(card.read("bccd"))
+    number = {group: i for i, group in enumerate(sorted({entry.group for entry in listing.entries}))}
+    cells = Items(
+        dataset="bccd", subset=None, synthetic=False, classes=listing.classes,
+        names=tuple(entry.name for entry in listing.entries),
+        labels=np.array([entry.label for entry in listing.entries]),
+        groups=np.array([number[entry.group] for entry in listing.entries]),
+        pixels=np.zeros((len(listing.entries), 1, 1, 3), np.uint8),
+    )  # fmt: skip
+    assert np.bincount(cells.labels).tolist() == [213, 35, 20, 90, 3]
+    test = split(cells, chosen.train_per_class, chosen.validation_per_class).test
+    bank = banks.draw(cells, test, chosen.bank, chosen.class_numbers(cells))
+    banks.audit(bank, cells, test)
+    assert bank.sha256 == "c890ce54aeeb0851fecb53d8844b721600c16709162914faf2dc1b611c8c2988"
+
+
+def test_leukox_is_asked_for_what_its_protocol_needs() -> None:
+    """Ten classes of its card; nobody here has the images."""
+    chosen, leukox = benchmark("leukox_10way_5shot"), card.read("leukox")
+    assert (chosen.dataset, chosen.classes, chosen.bank.way) == ("leukox", (), len(leukox.classes))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from zoo.metrics.explanation.insertion import Insertion
 from zoo.metrics.explanation.pointing_game import PointingGame
 from zoo.metrics.explanation.saliency_jaccard import SaliencyJaccard
 from zoo.perturbation import SIGMA, pixel_order
+from zoo.types import Drops
 
 
 def test_deletion_by_hand():
@@ -133,8 +135,13 @@ def test_pointing_game_by_hand():
 
 SIGNED = {  # metrics whose numbers may be below 0
     "abpc", "sufficiency", "comprehensiveness", "faithfulness_correlation", "road", "mprt", "pair_deletion",
-    "pair_insertion", "randomised_weights", "randomised_labels",
+    "pair_insertion", "randomised_weights", "randomised_labels", "attribute_drop", "attribute_class_drop",
+    "saliency_agreement",
 }  # fmt: skip
+
+
+def dropped(given):
+    return Drops(given.images.mean((1, 2, 3)), given.images[:, 0].amax((1, 2)) - 0.5)
 
 
 def whole():
@@ -150,6 +157,7 @@ def whole():
         images(5), images(5, seed=2)[:, 0], colourful, images(5, seed=4)[:, 0] > 0.5, 0.5, pseudo_threshold=0.4,
         explain=explain, likeness=likeness,
     )  # fmt: skip
+    given = replace(given, drops=lambda: dropped(given), reference=lambda: given.images[:, 1])
     return replace(given, randomised=lambda what: explain(given.images, given.target))
 
 
@@ -171,12 +179,15 @@ def test_contract(name):
     for i in range(5):
         rows = {key: getattr(given, key)[i : i + 1] for key in ("images", "saliency", "target", "masks")}
         one = replace(given, **rows, shared={})
-        alone.append(metric.measure(replace(one, randomised=lambda _, one=one: one.images.mean(1).square())))
+        own: dict[str, Any] = {"drops": lambda one=one: dropped(one), "reference": lambda one=one: one.images[:, 1]}
+        alone.append(metric.measure(replace(one, randomised=lambda _, one=one: one.images.mean(1).square(), **own)))
     torch.testing.assert_close(torch.cat(alone), values)
     bare = explained(images(1), images(1)[:, 0], colourful)
     needs = {
         "mprt": "random", "randomised_weights": "random", "randomised_labels": "shuffled", "pair_deletion": "support",
         "pair_insertion": "support", "max_sensitivity": "images", "pseudo_jaccard": "threshold",
+        "attribute_drop": "attribute heads", "attribute_class_drop": "attribute heads",
+        "saliency_agreement": "saliency",
     }  # fmt: skip
     if metric.needs_masks or name in needs:
         with pytest.raises(ZooError, match=needs.get(name, "masks")):

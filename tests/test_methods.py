@@ -54,6 +54,26 @@ def test_predictions_equal_easyfsl(name: str, peer: str) -> None:
         assert torch.equal(predictions(name, support, query, **own), expected)
 
 
+def test_cl2n_equals_easyfsl_and_asks_for_training_images() -> None:
+    methods = pytest.importorskip("easyfsl.methods")
+    method = registry.method("simpleshot", {"transform": "CL2N", "distance": "cosine"})
+    assert method.reads_training
+    assert not method.trains
+    assert not registry.method("simpleshot").reads_training
+    for support, query in random_episodes():
+        training = torch.randn(50, query.shape[1], generator=torch.Generator().manual_seed(1)) + 2
+        reference = methods.SimpleShot(nn.Identity(), feature_normalization=2.0, feature_centering=training.mean(0))
+        with torch.no_grad():
+            reference.process_support_set(support.features, support.labels)
+            expected = reference(query).argmax(1)
+        scores = method.scores(method.fit(method.from_training(training), support), query)
+        assert torch.equal(scores.argmax(1), expected)
+        plain = registry.method("simpleshot", {"distance": "cosine"})
+        torch.testing.assert_close(
+            method.scores(method.fit(None, support), query), plain.scores(plain.fit(None, support), query)
+        )
+
+
 def test_prototypical_equals_learn2learn() -> None:
     """The prototypes of learn2learn's head; its compiled episode sampler need not load for that."""
     support, query = random_episodes(1)[0]

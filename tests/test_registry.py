@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 import pytest
 
 from zoo import registry
+from zoo.cell_metric import CellMetric
+from zoo.cell_model import CellModel
 from zoo.errors import ZooError
 from zoo.reducers import PredictionMetric
 from zoo.types import Backbone, Explainer, ExplanationMetric, Learned, Method
@@ -18,6 +20,8 @@ KINDS = {
     "backbones": Backbone,
     "metrics/prediction": PredictionMetric,
     "metrics/explanation": ExplanationMetric,
+    "cell_models": CellModel,
+    "metrics/cell": CellMetric,
 }
 PLUGINS = [(folder, name) for folder in KINDS for name in registry.own(folder)]
 ROOT = Path(registry.__file__).parent

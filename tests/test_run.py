@@ -12,6 +12,7 @@ from zoo.board import statistics, store
 from zoo.data import banks
 from zoo.errors import ZooError
 from zoo.pipeline import explain, explained
+from zoo.pipeline import run as running
 from zoo.pipeline.run import Result
 from zoo.pipeline.setup import setup
 
@@ -99,6 +100,33 @@ def test_label_budget_is_counted(cells: Path, tmp_path: Path) -> None:
     few = {"epochs": "1", "batch": "6", "labels_per_class": "4"}
     record = run(cells, tmp_path, explainer=None, settings=few).record
     assert record.labels_seen == 12
+
+
+def test_cl2n_is_centred_on_the_training_images_alone(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.methods.simpleshot import SimpleShot
+    from zoo.pipeline import fit as fitting
+
+    given: list[int] = []
+    real = SimpleShot.from_training
+    monkeypatch.setattr(SimpleShot, "from_training", lambda self, x: given.append(len(x)) or real(self, x))
+    embedded: list[set[int]] = []
+    embed = fitting.features_of
+    monkeypatch.setattr(
+        fitting, "features_of",
+        lambda *args: embedded.append(set(np.concatenate(args[4:]).tolist())) or embed(*args),
+    )  # fmt: skip
+    made = setup("simpleshot", dataset=str(cells), way=2, shot=1, bank="all", episodes=2,
+                 settings={"transform": "CL2N"}, device="cpu")  # fmt: skip
+    result = running.run(made, tmp_path, "zoo run")
+    assert given == [len(made.train_items)]
+    assert embedded[-1] == set(made.train_items.tolist())
+    assert not embedded[-1] & set(made.test_items.tolist())
+    assert result.record.labels_seen == 0  # images, not labels
+    plain = running.run(setup("simpleshot", dataset=str(cells), way=2, shot=1, bank="all", episodes=2, device="cpu"),
+                        tmp_path, "zoo run")  # fmt: skip
+    assert plain.record.key != result.record.key
 
 
 def test_a_planted_leak_stops_the_run(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,3 +65,24 @@ def test_a_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked == [(method, seed, "cpu") for method in ("prototypical", "knn") for seed in (0, 1)]
     assert len(done) == 4
     assert failed == ["no_such_method smear_8way_5shot seed 0: no method no_such_method"]
+
+
+def test_cell_models_go_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Result:
+        path, reused = tmp_path / "r.json", False
+        record = type("R", (), {"figures": {}})
+
+    def run_cells(model: str, **choices: object) -> Result:
+        asked.append((model, choices["benchmark"]))
+        return Result()
+
+    monkeypatch.setattr(sweep.zoo, "run_cells", run_cells)
+    file = tmp_path / "grid.toml"
+    file.write_text('title = "t"\n[[blocks]]\nbenchmarks = ["smear_fields"]\nmethods = ["watershed"]\n'
+                    'explainers = ["", "siamcam"]\n')  # fmt: skip
+    done, failed = sweep.sweep(file, tmp_path, tmp_path, {})
+    assert asked == [("watershed", "smear_fields")]
+    assert len(done) == 1
+    assert "not explained by siamcam" in failed[0]

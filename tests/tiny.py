@@ -7,7 +7,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from zoo.attribute_heads import Heads, Reading
 from zoo.backbones.timm_vit import TimmViT
+from zoo.cells import Attribute
 from zoo.ops import class_means, squared_distances, unit
 from zoo.types import Backbone, Classifier, Method, Support
 
@@ -73,7 +75,21 @@ def classifier(backbone: Backbone, shots: tuple[int, ...] = (2, 2, 2), normalise
     with torch.no_grad():
         hidden = backbone.hidden(images(len(labels), seed=1))
         support = Support(backbone.embed(hidden), labels, torch.arange(len(shots)))
-    return Classifier(backbone, method, method.fit(None, support), support, hidden)
+    return Classifier(backbone, method, method.fit(None, support), support, hidden, reading(backbone, len(shots)))
+
+
+def heads(dim: int, classes: int, seed: int = 0) -> Heads:
+    """Made-up heads of three attributes."""
+    random = torch.Generator().manual_seed(seed)
+    attributes = tuple(Attribute(name, tuple("abc"[:size])) for name, size in (("one", 2), ("two", 3), ("three", 2)))
+    shapes = (dim, 7), (7,), (classes, 7), (classes,)
+    usual = torch.tensor([0.5, 0.5, 0.2, 0.3, 0.5, 0.9, 0.1])
+    weight, bias, class_weight, class_bias = (torch.randn(*shape, generator=random) for shape in shapes)
+    return Heads(attributes, weight, bias, class_weight, class_bias, usual)
+
+
+def reading(backbone: Backbone, classes: int) -> Reading:
+    return Reading(backbone, heads(backbone.dim, classes), heads(backbone.dim, classes, seed=1))
 
 
 class TinyViT(TimmViT):

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo.pipeline.cells.run import CellResult
     from zoo.pipeline.predict import Prediction
     from zoo.pipeline.run import Result
 
-__all__ = ["predict", "run"]
+__all__ = ["predict", "run", "run_cells"]
 
 
 def run(method: str, explainer: str | None = None, *, out: Path | str = "runs", **choices: Any) -> "Result":
@@ -26,6 +27,18 @@ def run(method: str, explainer: str | None = None, *, out: Path | str = "runs", 
     from zoo.pipeline.setup import command, setup
 
     return run(setup(method, explainer, **choices), Path(out), command(method, explainer, **choices))
+
+
+def run_cells(model: str, *, out: Path | str = "runs", **choices: Any) -> "CellResult":
+    """Train and test a cell model on a benchmark of fields and write one record below `out`.
+
+    `choices`: benchmark, backbone, weights, settings, seed, device, precision. Raises `zoo.errors.ZooError`.
+    """
+    from zoo.pipeline.cells.run import run
+    from zoo.pipeline.cells.setup import setup
+    from zoo.pipeline.setup import command
+
+    return run(setup(model, **choices), Path(out), command(model, **choices))
 
 
 def predict(

@@ -22,7 +22,7 @@ DeviceName = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dataset = Annotated[str, typer.Argument(help="A dataset's name, or your own class folders or CSV.")]
 Misuse: Any = typer.BadParameter.__bases__[0]
 """What typer raises for an unknown option, a missing value and the like; its public name changes with versions."""
-Kind = Literal["methods", "explainers", "backbones", "datasets", "benchmarks", "metrics", "matrix"]
+Kind = Literal["methods", "explainers", "cell_models", "backbones", "datasets", "benchmarks", "metrics", "matrix"]
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def _mistake(text: str) -> int:
 
 @app.command()
 def run(
-    method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")],
+    method: Annotated[str, typer.Option(help="Name from `zoo list methods` or `zoo list cell_models`.")],
     explainer: Annotated[str | None, typer.Option(help="Name from `zoo list explainers`; else no explaining.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Name from `zoo list benchmarks`.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset's name, or your own class folders or CSV.")] = None,
@@ -69,26 +69,29 @@ def run(
 ) -> None:
     """Run a method, and an explainer, on a benchmark: one record, a table, a picture."""
     import zoo
+    from zoo import registry
     from zoo.pipeline import tracking
 
     if mlflow:
         tracking.require()
-    result = zoo.run(
-        method, explainer, benchmark=benchmark, dataset=dataset, way=way, shot=shot, bank=bank, episodes=episodes,
-        backbone=backbone, weights=weights, settings=_settings(set_), seed=seed, device=device, precision=precision,
-        out=out,
-    )  # fmt: skip
+    choices: dict[str, Any] = {
+        "benchmark": benchmark, "backbone": backbone, "weights": weights, "settings": _settings(set_), "seed": seed,
+        "device": device, "precision": precision,
+    }  # fmt: skip
+    episodes_of = {"dataset": dataset, "way": way, "shot": shot, "bank": bank, "episodes": episodes}
+    result: Any
+    if method in registry.names("cell_models"):
+        result = zoo.run_cells(method, out=out, **choices, **_alone(method, explainer=explainer, **episodes_of))
+    else:
+        result = zoo.run(method, explainer, out=out, **choices, **episodes_of)
     logged = tracking.log(result) if mlflow else None
     if as_json:
         print(result.record.model_dump_json())
         return
     from rich.console import Console
 
-    from zoo import paths
-    from zoo.board import published, terminal
-
     console = Console()
-    console.print(terminal.show(result.record, published.load(paths.published())))
+    console.print(_shown(result.record))
     if result.reused:
         console.print("[dim]this record was there already; nothing was computed again[/dim]")
     console.print(f"record   {result.path}", markup=False, highlight=False, soft_wrap=True)
@@ -96,6 +99,27 @@ def run(
         console.print(f"gallery  {result.gallery}", markup=False, highlight=False, soft_wrap=True)
     if logged:
         console.print(f"mlflow   {logged}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _alone(model: str, **choices: Any) -> dict[str, Any]:
+    """No choices; ZooError where one was made that means nothing to a cell model."""
+    if given := [name for name, value in choices.items() if value is not None]:
+        raise ZooError(
+            f"--{given[0]}: {model} finds cells in whole fields and has no such choice; give --benchmark, one of those "
+            "that `zoo list benchmarks` calls `cell models`"
+        )
+    return {}
+
+
+def _shown(record: Any) -> Any:
+    """The table of one record, beside the paper's row."""
+    from zoo import paths
+    from zoo.board import published, terminal
+    from zoo.board.cells import terminal as of_cells
+    from zoo.cell_record import CellRecord
+
+    show: Any = of_cells.show if isinstance(record, CellRecord) else terminal.show
+    return show(record, published.load(paths.published()))
 
 
 @app.command()
@@ -295,10 +319,19 @@ def compare(
     a: Annotated[str, typer.Argument(help="A record, a folder of one row's seeds, or published:stn.")],
     b: Annotated[str, typer.Argument(help="The other.")],
     metric: Annotated[str, typer.Option(help="A prediction or explanation metric.")] = "mean_class_accuracy",
+    margin: Annotated[float, typer.Option(help="Of records of cells: points up to which two rows are the same.")] = 1.0,
 ) -> None:
-    """Two rows on the same bank: paired difference with interval and p, per class, and where they differ most."""
+    """Two rows on the same bank: paired difference with interval and p, per class, and where they differ most.
+
+    Of two records of cells every metric, and whether their accuracies are equivalent.
+    """
     from rich.console import Console
 
+    from zoo.board.cells import compare as of_cells
+
+    if of_cells.are_cells(a, b):
+        Console().print(of_cells.show(a, b, margin / 100))
+        return
     from zoo import paths
     from zoo.board import compare as comparing
     from zoo.board import published
@@ -311,11 +344,16 @@ def submit(records: Annotated[list[Path], typer.Argument(help="Records that `zoo
     """Check records and put them into the leaderboard's folder."""
     from zoo import paths
     from zoo.board import submit as submission
+    from zoo.board.cells import store, submit
     from zoo.data import benchmark
 
+    root, cells = paths.leaderboard() / "records", [path for path in records if store.is_cells(path)]
+    accepted = submit.accept(cells, root, store.protocols())  # all that is given is checked before anything is written
     current = {name: benchmark.benchmark(name) for name in benchmark.names()}
-    for path in submission.submit(records, paths.leaderboard() / "records", current):
+    for path in submission.submit([path for path in records if path not in cells], root, current):
         print(path)
+    for record in accepted:
+        print(store.write(record, root))
 
 
 @data_app.command("list")

@@ -5,7 +5,8 @@ A package names them in its metadata, in a group that is called like our folder:
     [project.entry-points."zoo.methods"]
     my_method = "my_package.my_method:MyMethod"
 
-Groups: zoo.methods, zoo.explainers, zoo.backbones, zoo.metrics.explanation, zoo.metrics.prediction.
+Groups: zoo.methods, zoo.explainers, zoo.backbones, zoo.cell_models, zoo.metrics.explanation, zoo.metrics.prediction,
+zoo.metrics.cell.
 """
 
 import functools

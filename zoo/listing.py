@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.data.audit import Report
 
 _VALUES = {int: "whole number", float: "number", bool: "true | false", str: "text"}
-_METRICS = ("metrics/prediction", "metrics/explanation")
+_METRICS = ("metrics/prediction", "metrics/explanation", "metrics/cell")
 
 
 def table(kind: str) -> RenderableType:
@@ -34,19 +34,20 @@ def details(kind: str, name: str) -> RenderableType:
 
         return _fields(card.read(name).model_dump())
     if kind == "benchmarks":
-        from zoo.data import benchmark
+        from zoo.data import benchmark, cell_benchmark
 
-        return _fields(benchmark.benchmark(name).model_dump())
+        of_cells = name in cell_benchmark.names()
+        return _fields((cell_benchmark.read(name) if of_cells else benchmark.benchmark(name)).model_dump())
     if kind == "matrix":
         return _row(name)
     folders = _METRICS if kind == "metrics" else (kind,)
     folder = next((folder for folder in folders if name in registry.names(folder)), None)
     if folder is None:
         known = [known for folder in folders for known in registry.names(folder)]
-        raise unknown(kind.removesuffix("s"), name, known, f"zoo list {kind}")
+        raise unknown(kind.removesuffix("s").replace("_", " "), name, known, f"zoo list {kind}")
     cls: Any = registry.plugin(folder, name)
     parts: list[RenderableType] = [Text(registry.summary(folder, name))]
-    if hasattr(cls, "paper"):
+    if getattr(cls, "paper", ""):
         parts.append(Text(f"paper: {cls.paper}"))
     if hasattr(cls, "known"):
         parts.append(Text("names: " + ", ".join(cls.known())))
@@ -117,14 +118,20 @@ def _datasets() -> RenderableType:
     return Group(lines, Text(f"here is {paths.data()}; ZOO_DATA names another folder"))
 
 
-def _benchmarks() -> Table:
-    from zoo.data import benchmark, load
+def _benchmarks() -> RenderableType:
+    from zoo.data import benchmark, cell_benchmark, load
 
-    lines = _table("name", "data here", "what it is")
-    for name in benchmark.names():
-        one = benchmark.benchmark(name)
-        lines.add_row(name, _yes(load.present(one.dataset)), Text(one.title))
-    return lines
+    parts: list[RenderableType] = []
+    for what, names, read in (
+        ("Of methods, in episodes", benchmark.names(), benchmark.benchmark),
+        ("Of cell models, in whole fields", cell_benchmark.names(), cell_benchmark.read),
+    ):
+        lines = _table("name", "data here", "what it is")
+        for name in names:
+            one = read(name)
+            lines.add_row(name, _yes(load.present(one.dataset)), Text(one.title))
+        parts += [Text(what), lines]
+    return Group(*parts)
 
 
 def _matrix() -> RenderableType:
@@ -207,6 +214,7 @@ def _table(*columns: str, right: tuple[int, ...] = ()) -> Table:
 _TABLES: dict[str, Callable[[], RenderableType]] = {
     "methods": _plugins("methods"),
     "explainers": _plugins("explainers"),
+    "cell_models": _plugins("cell_models"),
     "backbones": _plugins("backbones"),
     "datasets": _datasets,
     "benchmarks": _benchmarks,

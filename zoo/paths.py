@@ -30,6 +30,11 @@ def protocols() -> Path:
     return _shipped("benchmarks") / "protocols"
 
 
+def cell_protocols() -> Path:
+    """Folder with one TOML file a benchmark of cells in fields."""
+    return _shipped("benchmarks") / "cells"
+
+
 def published() -> Path:
     """Folder with the rows taken from papers."""
     return _shipped("leaderboard") / "published"

@@ -143,6 +143,33 @@ class ExplanationRow(_Strict):
     seconds: float
 
 
+class AttributeAnswers(_Strict):
+    """What one set of heads says of the items of the predictions, in their order."""
+
+    words: dict[str, Numbers]  # attribute -> number of the word it is given
+    classes: Numbers
+    """The class that follows from the words alone; empty where the heads know other classes than those tested"""
+    changed: dict[str, Numbers]
+    """attribute -> the class that follows when it alone is set to its likeliest other word; empty as `classes`"""
+
+
+class Attributes(_Strict):
+    """Of the items of the predictions: what is known, and what heads on the backbone say."""
+
+    words: dict[str, list[str]]
+    """attribute -> its words"""
+    truth: dict[str, Numbers]
+    """attribute -> 1 + number of the true word; 0 where it is undefined, or nobody has said"""
+    usual: dict[str, int]
+    """attribute -> 1 + number of the commonest word of the `trained_on` training items: a floor"""
+    usual_of_class: dict[str, list[int]]
+    """attribute -> the same of each class: what the true class alone gives away; 0 = none"""
+    trained_on: int
+    heads: AttributeAnswers
+    permuted: AttributeAnswers  # the floor: heads fitted on attributes dealt to the training items at random
+    figures: dict[str, Figure]  # see `zoo.board.attributes`
+
+
 class Explanations(_Strict):
     """The explained queries and every explainer's row: the one asked for, then the floors."""
 
@@ -151,6 +178,7 @@ class Explanations(_Strict):
     steps: int
     temperature: float
     rows: dict[str, ExplanationRow]
+    attributes: Attributes | None = None
 
 
 class Provenance(_Strict):

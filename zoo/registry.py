@@ -31,6 +31,8 @@ _CONTRACTS = {
     "backbones": "zoo.types:Backbone",
     "metrics/explanation": "zoo.types:ExplanationMetric",
     "metrics/prediction": "zoo.reducers:PredictionMetric",
+    "cell_models": "zoo.cell_model:CellModel",
+    "metrics/cell": "zoo.cell_metric:CellMetric",
 }
 
 

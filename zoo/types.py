@@ -48,6 +48,11 @@ class Backbone(nn.Module):
         """The rest of the way to `hidden`."""
         return trunk
 
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Maps from the finest to the coarsest, each (n, c, h, w), for what finds things in images; one alone where the
+        network has but one scale."""
+        return [self.grid(self.hidden(images))]
+
     def forward(self, images: Tensor) -> Tensor:
         return self.embed(self.hidden(images))
 
@@ -91,6 +96,15 @@ class Method(ABC):
     def adapts(self) -> bool:
         """Whether the backbone itself changes in each episode: see `Adapting`."""
         return False
+
+    @property
+    def reads_training(self) -> bool:
+        """Whether `from_training` is to be given the embeddings of the training images."""
+        return False
+
+    def from_training(self, features: Tensor) -> nn.Module | None:
+        """A state that follows from the embeddings (n, d) of the training images alone, without their labels."""
+        return None
 
     @abstractmethod
     def fit(self, state: nn.Module | None, support: Support) -> Any:
@@ -220,6 +234,8 @@ class Classifier:
     support: Support
     support_hidden: Tensor
     """`backbone.hidden` of the support images, in the order of `support`."""
+    attributes: Any = None
+    """`zoo.attribute_heads.Reading`: heads that tell attributes from the backbone; None where nobody fitted any"""
 
     def from_hidden(self, hidden: Tensor) -> Tensor:
         """Scores (n, way) of hidden tensors."""
@@ -239,6 +255,8 @@ class Explanation(NamedTuple):
     """(n, shot, h, w): the same, towards each support of the target class, in the order of `support`."""
     support_saliency: Tensor | None = None
     """(n, shot, h, w): where each support of the target class resembles the query."""
+    per_attribute: Tensor | None = None
+    """(n, attributes, h, w): evidence for the word that the image gets of each attribute."""
 
 
 @dataclass(frozen=True)
@@ -246,10 +264,13 @@ class Explainer(ABC):
     """Says where a classifier looked. Fields are settings; their defaults are the only source of truth."""
 
     paper: ClassVar[str]
-    needs: ClassVar[Literal["gradient", "pixels", "support", "scores", "maps", "attention", "masks", "nothing"]]
+    needs: ClassVar[
+        Literal["gradient", "pixels", "support", "scores", "maps", "attention", "masks", "attributes", "nothing"]
+    ]
     """gradient: of the scores with respect to the maps; pixels: the same with respect to the image, through the whole
     backbone; support: a method that compares embeddings with those of its supports; scores: the scores of any method;
     maps, attention: the backbone's alone, whatever the method and the target; masks: the cell's real mask, a ceiling;
+    attributes: heads that tell attributes from the backbone's embedding, of any method, on datasets that have them;
     nothing: a floor that never looks at the classifier's scores."""
     floor: ClassVar[bool] = False
     costly: ClassVar[bool] = False
@@ -268,6 +289,15 @@ class Explainer(ABC):
     def refuses(self, backbone: Backbone) -> str | None:
         """Why the explanation is not defined on this backbone, as half a sentence; None where it is."""
         return None
+
+
+class Drops(NamedTuple):
+    """What is lost with the pixels that carry the attributes."""
+
+    attribute: Tensor
+    """(n,) fall of the probability of the image's words, mean over the attributes"""
+    target: Tensor
+    """(n,) fall of the probability of the target, mean over the attributes"""
 
 
 @dataclass(frozen=True)
@@ -301,6 +331,10 @@ class Explained:
     randomised: Callable[[Literal["weights", "labels"]], Tensor] | None = None
     """Saliency (n, H, W) of these images and targets when the backbone's weights, or the labels of the supports, are
     shuffled"""
+    drops: Callable[[], Drops] | None = None
+    """What the attributes and the class lose with the most salient pixels; None without attribute heads"""
+    reference: Callable[[], Tensor] | None = None
+    """Saliency (n, H, W) of the classifier's own scores, to compare others with"""
     shared: dict[str, Tensor] = field(default_factory=dict)
     """What does not depend on the saliency, kept for other metrics and other explainers of the same queries"""
 
@@ -319,6 +353,8 @@ class ExplanationMetric(ABC):
     needs_masks: ClassVar[bool] = False
     needs_threshold: ClassVar[bool] = False
     """True where a quantile of the saliency has to be chosen on validation items."""
+    needs_heads: ClassVar[bool] = False
+    """True where heads that tell attributes must have been fitted."""
     costly: ClassVar[bool] = False
     """True where the explainer has to run again, several times: left out for explainers that are costly themselves."""
     leaves_out: ClassVar[tuple[str, ...]] = ()

@@ -81,12 +81,23 @@ def page(episodes: int = 20) -> str:
     ])  # fmt: skip
 
 
+def _mean(d: int) -> torch.Tensor:
+    """A made-up mean embedding of training images."""
+    return torch.linspace(-1, 1, d)
+
+
 _ADAM = {"steps": "50", "rate": "0.001"}
 COMPARISONS = [
     Comparison("prototypical", {}, "easyfsl `PrototypicalNetworks`", "as they come",
                by.easyfsl("PrototypicalNetworks")),
     Comparison("simpleshot", {"distance": "cosine"}, "easyfsl `SimpleShot`", "its features of unit length",
                by.easyfsl("SimpleShot", feature_normalization=2.0)),
+    Comparison("simpleshot", {"transform": "CL2N", "distance": "cosine"}, "easyfsl `SimpleShot`",
+               "a given mean, features of unit length after it is taken away",
+               lambda support, query: by.easyfsl(
+                   "SimpleShot", feature_normalization=2.0, feature_centering=_mean(query.shape[1])
+               )(support, query),
+               state=lambda d: registry.method("simpleshot", {"transform": "CL2N"}).from_training(_mean(d)[None])),
     Comparison("matching", {}, "easyfsl `MatchingNetworks`",
                "without its two context encoders; queries of unit length, as in the paper", by.matching),
     Comparison("nearest_support", {}, "scikit-learn `KNeighborsClassifier(1)`", "as they come", by.neighbours(1)),

@@ -59,3 +59,9 @@ class Conv4(Backbone):
 
     def grid(self, hidden: Tensor) -> Tensor:
         return hidden
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        maps = [(images - 0.5) / 0.25]
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        return maps[1:]

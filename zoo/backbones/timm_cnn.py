@@ -71,3 +71,9 @@ class TimmCNN(Backbone):
 
     def grid(self, hidden: Tensor) -> Tensor:
         return hidden.permute(0, 3, 1, 2) if self._channels_last else hidden
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """The end of every stage, as timm knows them; `hidden` alone of the few networks of which it does not."""
+        if not hasattr(self.network, "forward_intermediates"):
+            return super().pyramid(images)
+        return self.network.forward_intermediates((images - self.mean) / self.std, intermediates_only=True)

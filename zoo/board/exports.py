@@ -31,9 +31,9 @@ def files(name: str, sheets: Sequence[Sheet]) -> dict[str, str]:
     """File name -> content of the boards of one benchmark."""
     rows = [line for sheet in sheets for ranked in sheet.rankings for line in _rows(sheet, ranked)]
     explained = [line for sheet in sheets for block in sheet.blocks for line in _explained(sheet, block)]
-    found = {f"{name}.csv": _csv(rows)}
+    found = {f"{name}.csv": csv(rows)}
     if explained:
-        found[f"{name}.explanations.csv"] = _csv(explained)
+        found[f"{name}.explanations.csv"] = csv(explained)
     return found | {f"{name}.json": _json({"benchmark": name, "rows": rows, "explanations": explained})}
 
 
@@ -58,16 +58,16 @@ def _rows(sheet: Sheet, ranked: Ranking) -> list[dict[str, Any]]:
     for rank, row in zip(ranked.ranks, ranked.rows, strict=True):
         record, spread = row.first, row.spread()
         line = about | {
-            "kind": ranked.kind, **_rank("", rank), "method": record.method,
+            "kind": ranked.kind, **rank_columns("", rank), "method": record.method,
             "settings": json.dumps(record.method_settings, sort_keys=True), "backbone": record.backbone,
             "weights_sha256": record.provenance.weights_sha256, "image_size": record.image_size,
             "labels_seen": record.labels_seen, "training_seeds": " ".join(str(one.seed) for one in row.seeds),
         }  # fmt: skip
         for name in FIGURES:
-            line |= _figure(name, row.figure(name))
+            line |= figure_columns(name, row.figure(name))
         line |= {f"{part}_draw": value for part, value in spread._asdict().items()}
         for name in sheet.board.first.classes:
-            line |= _figure(f"class {name}", row.class_figure(name))
+            line |= figure_columns(f"class {name}", row.class_figure(name))
         line |= {f"{stage}_seconds": spent for stage, spent in seconds(row).items()}
         lines.append(line | {"peak_memory_mb": peak_memory(row), "device": record.provenance.device})
     return lines
@@ -84,24 +84,26 @@ def _explained(sheet: Sheet, block: Block) -> list[dict[str, Any]]:
         line = about | {"explainer": name, "explainer_settings": json.dumps(row.settings, sort_keys=True)}
         line["floor"] = row.floor
         for metric, ranks in block.ranks.items():
-            line |= _figure(metric, row.figures.get(metric)) | _rank(f"{metric}_", ranks[number])
-            line |= _figure(f"{metric}_against_random", row.against_random.get(metric))
+            line |= figure_columns(metric, row.figures.get(metric)) | rank_columns(f"{metric}_", ranks[number])
+            line |= figure_columns(f"{metric}_against_random", row.against_random.get(metric))
         lines.append(line | {"seconds": row.seconds})
     return lines
 
 
-def _rank(prefix: str, rank: str) -> dict[str, int | None]:
-    """In two columns, as a spreadsheet would take 1-3 for a date."""
+def rank_columns(prefix: str, rank: str) -> dict[str, int | None]:
+    """A rank in two columns, as a spreadsheet would take 1-3 for a date."""
     first, _, last = rank.partition("-")
     return {f"{prefix}rank_first": int(first) if first else None, f"{prefix}rank_last": int(last or first or 0) or None}
 
 
-def _figure(name: str, figure: Figure | None) -> dict[str, float | None]:
+def figure_columns(name: str, figure: Figure | None) -> dict[str, float | None]:
+    """A figure and both ends of its interval."""
     parts = (None,) * 3 if figure is None else (figure.value, figure.low, figure.high)
     return dict(zip((name, f"{name}_low", f"{name}_high"), parts, strict=True))
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def csv(rows: Sequence[dict[str, Any]]) -> str:
+    """A table with one line a row."""
     frame = pd.DataFrame(rows).rename(columns=_cell)
     for name in frame.select_dtypes(exclude=["number", "bool"]).columns:
         frame[name] = frame[name].map(_cell)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from zoo.board import accuracy, published, statistics
+from zoo.board.cells import columns
 from zoo.board.exports import Sheet
 from zoo.board.markdown import escape, percent, table
 from zoo.board.published import Published
@@ -26,8 +27,8 @@ resampling draws and images. *Times as wide* is the second over the first. Figur
 variation between patients is not covered: the images carry no patient ids."""
 
 
-def page(sheets: Sequence[Sheet], papers: Published) -> str:
-    """The Markdown of README.md."""
+def page(sheets: Sequence[Sheet], papers: Published, cells: Sequence[str] = ()) -> str:
+    """The Markdown of README.md; `cells` are the lines on boards of cells in fields."""
     header = ["benchmark", "images", "rows", "best method", "backbone", "mean class accuracy", "reported by a paper"]
     lines = [MARK, "", "# Leaderboard", ""]
     if sheets:
@@ -35,9 +36,15 @@ def page(sheets: Sequence[Sheet], papers: Published) -> str:
     else:
         lines += ["There is no record yet: `zoo run`, then `zoo submit RECORD`."]
     lines += ["", "Benchmarks and banks are not comparable with one another; each board says how it is measured.", ""]
+    lines += cells
     lines += _by_shot(sheets)
     lines += _widths(sheets)
-    lines += ["## Reported by papers", "", "Copied from the papers, measured by nobody here. Figures in per cent.", ""]
+    lines += [
+        "## Reported by papers",
+        "",
+        "Copied from the papers, measured by nobody here. Figures in per cent, NMSE as numbers.",
+        "",
+    ]
     named = ["paper", "method", "backbone", "way / shot", "labels seen", "figures", "images", "stands beside", "note"]
     lines += table(named, (_paper(paper, row) for paper in papers.papers for row in paper.rows))
     return "\n".join(lines) + "\n"
@@ -132,7 +139,7 @@ def _widths(sheets: Sequence[Sheet]) -> list[str]:
 
 
 def _paper(paper: published.Paper, row: published.Row) -> list[str]:
-    figures = [f"{name.replace('_', ' ')} {100 * value:.2f}" for name, value in row.figures.items()]
+    figures = [f"{columns.label(name)} {columns.alone(name, value)}" for name, value in row.figures.items()]
     return [
         escape(f"{paper.authors} {paper.year}, {paper.identifier}"),
         escape(row.title),

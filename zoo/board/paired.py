@@ -95,8 +95,12 @@ def tested(values: Sequence[dict[int, float]], drawn: np.ndarray, freedom: int) 
     """Every pair of m rows: their figures (training seed -> value), the draws (m, resamples) of their means over the
     seeds, and the degrees of freedom of the bank."""
     means = np.array([np.mean(list(value.values())) for value in values])
-    spread = Spreads(_errors(drawn), np.full((len(values),) * 2, freedom), *_seed_errors(values))
-    return _ties(means[:, None] - means, spread)
+    return _ties(means[:, None] - means, spreads(values, drawn, freedom))
+
+
+def spreads(values: Sequence[dict[int, float]], drawn: np.ndarray, freedom: int) -> Spreads:
+    """Standard errors (m, m) of the difference of every pair of m rows, from what `tested` is given."""
+    return Spreads(_errors(drawn), np.full((len(values),) * 2, freedom), *_seed_errors(values))
 
 
 def ranked(found: Sequence[Row], name: str = MAIN) -> tuple[list[str], Ties | None]:
@@ -111,10 +115,18 @@ def difference(a: Row, b: Row, name: str = MAIN, of_class: bool = False) -> Diff
     """Two rows on the same bank: a figure, or the accuracy of a class."""
     values = [row.values(name, of_class) for row in (a, b)]
     drawn = np.stack([row.draws(name, of_class).mean(0) for row in (a, b)])
-    seeds, seed_freedom = (part[0, 1] for part in _seed_errors(values))
+    return difference_of(values, drawn, _freedom(a))
+
+
+def difference_of(values: Sequence[dict[int, float]], drawn: np.ndarray, freedom: int, bound: float = 1) -> Difference:
+    """Two rows, from what `tested` is given; no difference is larger than `bound`."""
     value = float(np.mean(list(values[0].values())) - np.mean(list(values[1].values())))
-    spread = Spreads(_errors(drawn)[0, 1], np.array(_freedom(a)), seeds, seed_freedom)
-    return _difference(value, drawn[0] - drawn[1], spread)
+    return _difference(value, drawn[0] - drawn[1], of_pair(spreads(values, drawn, freedom)), bound)
+
+
+def of_pair(spread: Spreads) -> Spreads:
+    """Of the first row less the second."""
+    return Spreads(*(part[0, 1] for part in spread))
 
 
 def explained_ties(
@@ -174,10 +186,10 @@ def _ties(differences: np.ndarray, spread: Spreads) -> Ties:
     return Ties(differences, p, np.minimum(corrected, corrected.T), _detectable(spread))
 
 
-def _difference(value: float, drawn: np.ndarray, spread: Spreads) -> Difference:
+def _difference(value: float, drawn: np.ndarray, spread: Spreads, bound: float = 1) -> Difference:
     if spread.seeds > 0:
         drawn = drawn + resampling.seed_draws(float(spread.seeds), int(spread.seed_freedom) + 1)
-    low, high = np.nanquantile(drawn, (LEVEL / 2, 1 - LEVEL / 2)).clip(-1, 1).tolist()
+    low, high = np.nanquantile(drawn, (LEVEL / 2, 1 - LEVEL / 2)).clip(-bound, bound).tolist()
     p = float(two_sided(np.array(value), spread))
     return Difference(Figure(value=value, low=low, high=high), p, float(_detectable(spread)))
 

@@ -64,6 +64,12 @@ def cluster_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return sums @ drawn / (sizes @ drawn)
 
 
+def group_draws(groups: np.ndarray) -> np.ndarray:
+    """How often each of n items is drawn when their groups (n,) are resampled, (n, RESAMPLES) whole numbers."""
+    clusters = numbered(groups)
+    return _all_counts(int(clusters.max()) + 1, _SEED)[clusters]
+
+
 def seed_draws(error: float, seeds: int) -> np.ndarray:
     """Draws (RESAMPLES,) of what training seeds add to a mean over `seeds` of them with this standard error.
 

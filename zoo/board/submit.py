@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo import registry
-from zoo.board import form, statistics, store
+from zoo.board import attributes, form, statistics, store
 from zoo.data.benchmark import Benchmark
 from zoo.errors import ZooError, unknown
 from zoo.record import ExplanationRow, Figure, Predictions, Record
@@ -50,8 +50,8 @@ def problems(record: Record, benchmarks: Mapping[str, Benchmark]) -> Iterator[st
             return
     try:
         whole, by_class = statistics.figures(record.predictions, record.classes, record.bank)
-        yield from _differences("figures", record.figures, whole, "metrics/prediction")
-        yield from _differences("class_accuracy", record.class_accuracy, by_class)
+        yield from differences("figures", record.figures, whole, "metrics/prediction")
+        yield from differences("class_accuracy", record.class_accuracy, by_class)
         yield from _explanation_problems(record)
     except ZooError as error:
         yield str(error)
@@ -147,6 +147,9 @@ def _explanation_problems(record: Record) -> Iterator[str]:
             yield f"{place}: each metric needs {explained} values, one an explained item"
             return
         yield from _row_problems(place, row, None if name == "random" else rows.get("random"), groups)
+    if (told := record.explanations.attributes) is not None:
+        truth, own = np.array(record.predictions.truth), np.array(record.predictions.groups)
+        yield from differences("explanations.attributes.figures", told.figures, attributes.figures(told, truth, own))
 
 
 def _correct_problems(record: Record) -> Iterator[str]:
@@ -171,11 +174,11 @@ def _row_problems(
         metric: bool(registry.declared("metrics/explanation", metric, "higher_is_better")) for metric in row.values
     }
     figures, against = statistics.explanation_figures(row.values, random.values if random else None, better, groups)
-    yield from _differences(f"{place}.figures", row.figures, figures)
-    yield from _differences(f"{place}.against_random", row.against_random, against)
+    yield from differences(f"{place}.figures", row.figures, figures)
+    yield from differences(f"{place}.against_random", row.against_random, against)
 
 
-def _differences(
+def differences(
     place: str, stored: Mapping[str, Figure], computed: Mapping[str, Figure], folder: str | None = None
 ) -> Iterator[str]:
     """One line for each figure that is missing, not known, or off by more than `TOLERANCE`.

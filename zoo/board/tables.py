@@ -7,12 +7,16 @@ from itertools import zip_longest
 from pathlib import Path, PurePath
 
 from zoo import paths
-from zoo.board import accuracy, explained, exports, index, published, rows, store
+from zoo.board import accuracy, attribute_tables, explained, exports, index, published, rows, store
+from zoo.board.cells import store as cell_store
+from zoo.board.cells import tables as cell_tables
 from zoo.board.exports import Sheet
 from zoo.board.index import MARK, title
 from zoo.board.markdown import escape
 from zoo.board.published import Published, Reported
+from zoo.cell_record import CellRecord
 from zoo.data import benchmark
+from zoo.errors import ZooError
 from zoo.record import Record
 
 _NOTES = """\
@@ -58,9 +62,9 @@ def check(root: Path, out: Path, papers: Published | None = None) -> list[str]:
         differing = [number for number, (found, wanted) in enumerate(pairs, start=1) if found != wanted]
         if differing:
             lines.append(f"{out / name}: line {differing[0]} differs ({len(differing)} in all)")
-    for file in store.files(root):
-        place = root / store.read(file).key
-        if file != place:
+    kept = [(file, store.read(file).key) for file in store.files(root)]
+    for file, key in (*kept, *((file, cell_store.read(file).key) for file in cell_store.files(root))):
+        if file != (place := root / key):
             lines.append(f"{file}: should stand at {place}")
     return lines
 
@@ -70,20 +74,24 @@ def leaderboard(
     papers: Published,
     records_at: str = "records",
     protocols: Mapping[str, str] | None = None,
+    cells: Sequence[CellRecord] = (),
 ) -> dict[str, str]:
     """File name -> content.
 
     records_at: the path of the records seen from the boards. protocols: name of each benchmark -> SHA-256 of its
-    protocol file as it is today; boards of another one are marked as stale.
+    protocol file as it is today; boards of another one are marked as stale. cells: the records of cells.
     """
     sheets = [sheet(board, protocols or {}) for board in rows.boards(records)]
-    files = {"README.md": index.page(sheets, papers)}
+    files = {"README.md": index.page(sheets, papers, cell_tables.index(cells, papers))}
     for name in dict.fromkeys(one.board.benchmark for one in sheets):
         own = [one for one in sheets if one.board.benchmark == name]
         same = exports.files(name, own)
         files[f"{name}.md"] = _page(name, own, papers.for_benchmark(name), records_at, list(same))
         files |= same
-    return files
+    of_cells = cell_tables.files(cells, papers, MARK, records_at, protocols or {})
+    if both := files.keys() & of_cells.keys():
+        raise ZooError(f"{min(both)}: a benchmark of cells and one of episodes have this name; rename one of them")
+    return files | of_cells
 
 
 def sheet(board: rows.Board, protocols: Mapping[str, str]) -> Sheet:
@@ -93,13 +101,14 @@ def sheet(board: rows.Board, protocols: Mapping[str, str]) -> Sheet:
 
 
 def protocols() -> dict[str, str]:
-    """Name of each benchmark that has a file -> its SHA-256."""
-    return {name: benchmark.benchmark(name).sha256 for name in benchmark.names()}
+    """Name of each benchmark that has a file -> its SHA-256; those of cells are among them."""
+    return {name: benchmark.benchmark(name).sha256 for name in benchmark.names()} | cell_store.protocols()
 
 
 def _files(root: Path, out: Path, papers: Published | None) -> dict[str, str]:
     papers = published.load(paths.published()) if papers is None else papers
-    return leaderboard(store.find(root), papers, PurePath(os.path.relpath(root, out)).as_posix(), protocols())
+    at = PurePath(os.path.relpath(root, out)).as_posix()
+    return leaderboard(store.find(root), papers, at, protocols(), cell_store.find(root))
 
 
 def _left(out: Path, files: Mapping[str, str]) -> list[Path]:
@@ -126,6 +135,7 @@ def _page(
         lines += ["### Accuracy of each class", "", *accuracy.by_class(one.board, one.rows, reported), ""]
         lines += [_covered(one.rows), ""]
         lines += explained.section(one.blocks, one.board)
+        lines += attribute_tables.section(one.board)
         lines += ["### Cost", "", *accuracy.cost(one.rows), "", _COST, ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from zoo.board import published
+from zoo.board import attribute_tables, published
 from zoo.board.explained import beats_random, metric_order
 from zoo.board.markdown import difference, percent
 from zoo.board.published import Published, Reported
@@ -22,6 +22,7 @@ def show(record: Record, papers: Published) -> RenderableType:
     if found := record.explanations:
         count = f"{len(found.items)} queries explained, {sum(found.correct)} of them classified right; floors are dim"
         parts += [Text(), Text(count), _explainers(found.rows, record.explainer)]
+        parts += [Text(), attribute_tables.show(found.attributes)] if found.attributes else []
     return Group(*parts, Text(), _cost(record))
 
 

@@ -3,20 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
 from zoo.data import pack, readers
+from zoo.data.alike import near, thumbnail
 from zoo.data.load import conflicts, listed, subset_of
 from zoo.data.pictures import Unreadable
 from zoo.data.readers import Entry
-
-_SMALL = 32
-_BITS = 63
-_NEAR_BITS = 2
-_NEAR_GREY = 4.0
-"""Mean difference in grey levels (0..255) of two 32 x 32 thumbnails below which they are the same picture."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +82,11 @@ def audit(dataset: str) -> Report:
     """Look at every file of a card's data or of a user's own. Reads everything once; changes nothing."""
     listing, root, card = listed(dataset)
     entries = listing.entries
-    hashes = pack.digests(entries, str(root))
+    hashes = pack.digests([entry.source for entry in entries], str(root))
     same: dict[str, list[Entry]] = defaultdict(list)
     for entry, digest in zip(entries, hashes, strict=True):
         same[digest.image].append(entry)
-    with pack.workers(entries) as pool:
+    with pack.workers([entry.source for entry in entries]) as pool:
         looks = list(pack.shown(pool.map(_look, entries, chunksize=16), len(entries), "looking at images"))
     readers.forget()
     seen = {entry.name: look for entry, look in zip(entries, looks, strict=True) if isinstance(look, _Look)}
@@ -108,7 +102,7 @@ def audit(dataset: str) -> Report:
         counts={name: counts[label] for label, name in enumerate(listing.classes)},
         duplicates=tuple(tuple(entry.name for entry in twins) for twins in same.values() if len(twins) > 1),
         conflicts=tuple(sorted(conflicts(listing, hashes))),
-        near=_near(firsts, np.array([seen[name].small for name in firsts])),
+        near=near(firsts, np.array([seen[name].small for name in firsts])),
         other_files=tuple(listing.dropped),
         unreadable=tuple(look for look in looks if isinstance(look, str)),
         sizes={f"{width} x {height}": count for (width, height), count in sizes.most_common()},
@@ -132,14 +126,7 @@ def _look(entry: Entry) -> _Look | str:
         image, _ = entry.source.read()
     except Unreadable as error:
         return str(error)
-    return _Look((image.shape[1], image.shape[0]), _thumbnail(image), _background(image))
-
-
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """(32, 32, 3) uint8."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(image).resize((_SMALL, _SMALL), Image.Resampling.BOX))
+    return _Look((image.shape[1], image.shape[0]), thumbnail(image), _background(image))
 
 
 def _background(image: np.ndarray) -> np.ndarray:
@@ -157,47 +144,6 @@ def _median(colours: Iterable[np.ndarray]) -> tuple[float, float, float] | None:
         return None
     red, green, blue = (round(float(value), 1) for value in np.median(every, axis=0))
     return red, green, blue
-
-
-def _bits(small: np.ndarray) -> np.ndarray:
-    """(n, 63) bool: signs of low cosine frequencies of (n, 32, 32, 3) thumbnails against their median (pHash)."""
-    place = (np.arange(_SMALL) + 0.5) * np.pi / _SMALL
-    waves = np.cos(np.arange(8)[:, None] * place[None])
-    grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    low = (waves @ grey @ waves.T).reshape(len(small), -1)[:, 1:]
-    return low > np.median(low, axis=1, keepdims=True)
-
-
-def _near(names: list[str], small: np.ndarray) -> tuple[tuple[str, ...], ...]:
-    """Groups of different bytes and like looks: at most two of 63 bits apart, then thumbnails compared.
-
-    Two of 63 bits apart means that one of three blocks of 21 bits is equal, so only equal blocks are compared.
-    """
-    if len(names) < 2:
-        return ()
-    bits = _bits(small)
-    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
-    for block in range(3):
-        packed = np.packbits(bits[:, block * 21:(block + 1) * 21], axis=1)
-        for i, code in enumerate(packed):
-            buckets[block, code.tobytes()].append(i)
-    leader = list(range(len(names)))
-
-    def top(i: int) -> int:
-        while leader[i] != i:
-            i = leader[i]
-        return i
-
-    for bucket in buckets.values():
-        for i, j in combinations(bucket, 2):
-            if top(i) == top(j) or (bits[i] != bits[j]).sum() > _NEAR_BITS:
-                continue
-            if np.abs(small[i].astype(np.int16) - small[j]).mean() <= _NEAR_GREY:
-                leader[top(j)] = top(i)
-    groups: dict[int, list[str]] = defaultdict(list)
-    for i, name in enumerate(names):
-        groups[top(i)].append(name)
-    return tuple(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
 
 
 def _first(texts: Iterable[str], most: int = 3) -> str:

@@ -54,9 +54,11 @@ class Card(_Strict):
     licence: Text
     source: Text
     citation: Text
-    layout: Literal["folders", "pairs", "npz", "generated"]
+    layout: Literal["folders", "pairs", "npz", "generated", "bccd", "leukox", "crops", "attributes"]
     """folders: one folder a class; pairs: images beside masks, classes in a CSV; npz: MedMNIST arrays;
-    generated: drawn by `zoo.data.smear`."""
+    generated: drawn by `zoo.data.smear`; bccd, leukox: fields of view, whose items are the cells cropped from them;
+    crops: cells cropped from the fields of another card; attributes: tables of words on PBC's images, which
+    make the fields."""
     folder: str
     """Below the data root."""
     classes: tuple[Text, ...]
@@ -66,6 +68,12 @@ class Card(_Strict):
     masks: bool = False
     per_class: Annotated[int, Field(ge=0)] = 0
     """Items drawn per class, for `generated` alone."""
+    fields: Annotated[int, Field(ge=0)] = 0
+    """Fields of view, published or drawn; 0 where there are none."""
+    field_side: Annotated[int, Field(ge=0, le=2048)] = 0
+    """Longer side of a packed field in pixels."""
+    of: str = ""
+    """For `crops`: the card with the fields."""
     by_hand: str = ""
     """What to do where the dataset cannot be downloaded."""
     counts: dict[str, int] = {}
@@ -82,7 +90,14 @@ class Card(_Strict):
             raise ValueError("counts must name every class and no other")
         if (self.layout == "generated") != bool(self.per_class):
             raise ValueError("per_class belongs to a generated dataset, and to no other")
-        if self.layout != "generated" and (not self.folder or self.folder.startswith("/") or ".." in self.folder):
+        if bool(self.fields) != bool(self.field_side):
+            raise ValueError("fields and field_side belong together")
+        if self.layout in ("bccd", "leukox") and not self.fields:
+            raise ValueError("a dataset of fields needs fields and field_side")
+        if (self.layout == "crops") != bool(self.of):
+            raise ValueError("of belongs to layout crops, and to no other")
+        drawn = self.layout in ("generated", "crops")
+        if not drawn and (not self.folder or self.folder.startswith("/") or ".." in self.folder):
             raise ValueError("folder must lie below the data root")
         return self
 
@@ -90,6 +105,34 @@ class Card(_Strict):
     def root(self) -> Path:
         """Where the dataset's files are, or would be."""
         return paths.data() / self.folder
+
+    @property
+    def present(self) -> bool:
+        """Whether the data are there; looks at names only."""
+        if self.layout == "generated":
+            return True
+        if self.layout == "crops":
+            return read(self.of).present
+        patterns = {
+            "npz": ("*.npz",), "pairs": ("Class Labels of *.csv",), "folders": [f"{c}/*.*" for c in self.classes],
+            "bccd": ("JPEGImages/*.*",), "leukox": ("*/inputs/*.pt",),
+            "attributes": [item.file for item in self.downloads],
+        }  # fmt: skip
+        found = (file for pattern in patterns[self.layout] for file in self.root.glob(pattern))
+        return any(not file.name.startswith(".") for file in found)
+
+    def needed(self) -> None:
+        """ZooError where the data are not there."""
+        if self.layout == "crops":
+            read(self.of).needed()
+        elif not self.present:
+            get = f"`zoo data get {self.name}"
+            by_hand = f"{self.by_hand}, then {get} --from FILE_OR_FOLDER`"
+            how = f"{get}` fetches the dataset" if self.downloads else by_hand
+            raise ZooError(
+                f"{self.name}: no data in {self.root}; {how}, "
+                f"or set ZOO_DATA to the folder that holds '{Path(self.folder).parts[0]}'"
+            )
 
     def listed(self, subset: Subset) -> frozenset[str]:
         """Item names of a named subset."""

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zoo import paths
+from zoo.data import attributes
 from zoo.data import card as card_file
 from zoo.data.archive import unpack
 from zoo.data.card import Card, Download
+from zoo.data.fields import load as fields
 from zoo.data.load import card_listing, present, subset_of
 from zoo.errors import ZooError
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30
+_FLAT = ("npz", "attributes")
+"""Layouts whose files lie as they are published."""
 
 
 def get(name: str, source: Path | None = None) -> str:
@@ -29,11 +33,11 @@ def get(name: str, source: Path | None = None) -> str:
     Returns one line that says what happened. Nothing half-made is left where `load` looks.
     """
     card = card_file.read(name)
-    if card.layout == "generated":
-        return f"{name}: drawn by zoo itself, nothing to download"
+    if card.layout in ("generated", "crops"):
+        return get(card.of) if card.of else f"{name}: drawn by zoo itself, nothing to download"
     if source is None and present(name) and not verify(name):
         return f"{name}: already in {card.root}{_part(card)}"
-    if card.layout != "npz" and card.root.exists() and any(card.root.iterdir()):
+    if card.layout not in _FLAT and card.root.exists() and any(card.root.iterdir()):
         raise ZooError(f"{card.root}: already there; move it away first, or set ZOO_DATA to another folder")
     try:
         paths.data().mkdir(parents=True, exist_ok=True)
@@ -60,8 +64,8 @@ def get(name: str, source: Path | None = None) -> str:
 def verify(name: str) -> list[str]:
     """What is wrong with the data of a card, one line each; empty where all is as published."""
     card = card_file.read(name)
-    if card.layout == "generated":
-        return []
+    if card.layout in ("generated", "crops"):
+        return verify(card.of) if card.of else []
     if not present(name):
         return [f"no data in {card.root}"]
     if card.layout == "npz":
@@ -69,6 +73,10 @@ def verify(name: str) -> list[str]:
         wrong = [item for item in stored if not _matches(card.root / item.file, item.hash)]
         return [f"{item.file}: its hash is not {item.hash}; delete it and get it again" for item in wrong] or (
             [] if stored else [f"none of {', '.join(item.file for item in card.downloads)} in {card.root}"])
+    if card.layout in ("bccd", "leukox"):
+        return _fields(card)
+    if card.layout == "attributes":
+        return _attributes(card)
     listing = card_listing(card)
     problems = []
     if card.layout == "folders":
@@ -83,8 +91,27 @@ def verify(name: str) -> list[str]:
     ]
 
 
+def _fields(card: Card) -> list[str]:
+    """Whether there are as many fields as published; every one is read, and the first that cannot be is said."""
+    try:
+        found = fields.load(card.name)
+    except ZooError as error:
+        return [str(error)]
+    count = len(found.names)
+    return [] if count == card.fields else [f"{count} whole fields, {card.fields} published", *found.dropped]
+
+
+def _attributes(card: Card) -> list[str]:
+    """Whether as many images of each class have attributes as published, in words that are known."""
+    try:
+        found = Counter(item.split("/")[0] for part in attributes.wbcatt().values() for item in part)
+    except ZooError as error:
+        return [str(error)]
+    return [f"{kind}: {found[kind]} rows, {n} published" for kind, n in card.counts.items() if found[kind] != n]
+
+
 def _part(card: Card) -> str:
-    subset = None if card.layout == "npz" else subset_of(card, card_listing(card))
+    subset = subset_of(card, card_listing(card)) if card.counts and card.layout not in _FLAT else None
     return f" ({subset})" if subset else ""
 
 
@@ -96,7 +123,8 @@ def _wanted(card: Card) -> list[Download]:
 
 
 def _by_hand(card: Card) -> str:
-    return f"{card.by_hand or 'see ' + card.source}, then `zoo data get {card.name} --from FILE_OR_FOLDER`"
+    how = card.by_hand or f"see {card.source}"
+    return f"{how}, then `zoo data get {card.name} --from FILE_OR_FOLDER` puts it into {card.root}"
 
 
 def _download(card: Card, item: Download) -> Path:
@@ -186,8 +214,8 @@ def _copy(answer: Any, out: BinaryIO, have: int, total: int | None, what: str) -
 
 def _place(card: Card, file: Path, staging: Path) -> None:
     """Move the dataset out of a zip, an npz or a folder to where the card says."""
-    if card.layout == "npz":
-        _place_npz(card, file, staging)
+    if card.layout in _FLAT:
+        _place_flat(card, file, staging)
         return
     if file.is_dir():
         found = _layout_root(card, file)
@@ -207,13 +235,13 @@ def _place(card: Card, file: Path, staging: Path) -> None:
     found.replace(card.root)
 
 
-def _place_npz(card: Card, file: Path, staging: Path) -> None:
+def _place_flat(card: Card, file: Path, staging: Path) -> None:
     known = {item.file: item for item in card.downloads}
-    given = sorted(file.glob("*.npz")) if file.is_dir() else [file]
+    given = sorted(file.iterdir()) if file.is_dir() else [file]
     given = [one for one in given if one.name in known]
     if not given:
         raise ZooError(f"{file}: none of {', '.join(known)} there; {_by_hand(card)}")
-    staging.mkdir(parents=True)
+    staging.mkdir(parents=True, exist_ok=True)
     for one in given:
         if not _matches(one, known[one.name].hash):
             raise ZooError(f"{one}: its hash is not {known[one.name].hash}; {_by_hand(card)}")
@@ -225,14 +253,17 @@ def _place_npz(card: Card, file: Path, staging: Path) -> None:
 
 def _layout_root(card: Card, top: Path) -> Path:
     """The folder at or below `top` that holds the dataset: most class folders, or the CSVs of classes."""
+    signs = {
+        "pairs": ("Class Labels of *.csv",), "bccd": ("JPEGImages", "Annotations", "NucleusMasks"),
+        "leukox": ("train/inputs", "val/inputs", "test/inputs"),
+    }.get(card.layout, card.classes)  # fmt: skip
+
     def score(folder: Path) -> int:
-        if card.layout == "pairs":
-            return len(list(folder.glob("Class Labels of *.csv")))
-        return sum((folder / name).is_dir() for name in card.classes)
+        return sum(len(list(folder.glob(sign))) for sign in signs)
 
     best = max([top, *sorted(folder for folder in top.rglob("*") if folder.is_dir())], key=score)
     if not score(best):
-        wanted = "'Class Labels of ...csv'" if card.layout == "pairs" else f"folders {', '.join(card.classes)}"
+        wanted = f"'{signs[0]}'" if card.layout == "pairs" else f"folders {', '.join(signs)}"
         raise ZooError(f"{top.name if top.name != 'unpacked' else card.name}: no {wanted} in it; {_by_hand(card)}")
     return best
 

@@ -9,6 +9,7 @@ import numpy as np
 from zoo.data import card as card_file
 from zoo.data import pack, readers
 from zoo.data.card import Card
+from zoo.data.fields import crops
 from zoo.data.items import Items, View
 from zoo.data.pictures import Unreadable
 from zoo.data.readers import Digest, Entry, Listing
@@ -28,11 +29,7 @@ def present(dataset: str) -> bool:
     """Whether the data of a card, or of a path, are there; looks at names only."""
     if dataset not in cards():
         return Path(dataset).expanduser().exists()
-    card = card_file.read(dataset)
-    if card.layout == "generated":
-        return True
-    patterns = {"npz": ("*.npz",), "pairs": ("Class Labels of *.csv",), "folders": [f"{c}/*.*" for c in card.classes]}
-    return any(not file.name.startswith(".") for pattern in patterns[card.layout] for file in card.root.glob(pattern))
+    return card_file.read(dataset).present
 
 
 def load(dataset: str, view: View | None = None) -> Items:
@@ -46,7 +43,7 @@ def load(dataset: str, view: View | None = None) -> Items:
     if view.side < 1 or view.crop < 0:
         raise ZooError(f"crop {view.crop} and side {view.side} make no picture; give crop >= 0 and side >= 1")
     name = card.name if card else root.stem if root.is_file() else root.name
-    hashes = pack.digests(listing.entries, str(root))
+    hashes = pack.digests([entry.source for entry in listing.entries], str(root))
     subset = subset_of(card, listing) if card else None
     left_out = {rule.name: rule.reason for rule in card.exclude} if card else {}
     left_out |= conflicts(listing, hashes)
@@ -65,7 +62,7 @@ def load(dataset: str, view: View | None = None) -> Items:
         dataset=name, subset=subset, synthetic=bool(card and card.synthetic), classes=listing.classes,
         names=tuple(entry.name for entry in entries),
         labels=np.array([entry.label for entry in entries], dtype=np.int64),
-        groups=groups_of(hashes), pixels=packed.pixels, masks=packed.masks,
+        groups=groups_of(entries, hashes), pixels=packed.pixels, masks=packed.masks,
         dropped=tuple(dropped), content_sha256=packed.sha256,
     )
 
@@ -85,18 +82,18 @@ def listed(dataset: str, view: View | None = None) -> tuple[Listing, Path, Card 
 
 def card_listing(card: Card, view: View | None = None) -> Listing:
     """Everything that lies in the card's folder, before any item is left out but non-images."""
-    if not present(card.name):
-        raise ZooError(
-            f"{card.name}: no data in {card.root}; `zoo data get {card.name}` fetches the dataset, "
-            f"or set ZOO_DATA to the folder that holds '{Path(card.folder).parts[0]}'"
-        )
+    card.needed()
     if card.layout == "folders":
         return readers.folders(card.root, card.classes)
     if card.layout == "pairs":
         return readers.pairs(card.root, card.classes)
     if card.layout == "npz":
         return readers.npz(_npz(card, (view or View(card.crop, card.side)).side), card.classes)
-    return readers.drawn(card.classes, card.per_class)
+    if card.layout == "generated":
+        return readers.drawn(card.classes, card.per_class)
+    if card.layout == "attributes":
+        raise ZooError(f"{card.name}: it has no images of its own; `--dataset pbc --explainer attributes` reads it")
+    return crops.listing(card)
 
 
 def own_listing(path: Path) -> Listing:
@@ -128,10 +125,11 @@ def _two(path: Path, listing: Listing) -> Listing:
     return listing
 
 
-def groups_of(hashes: Sequence[Digest]) -> np.ndarray:
-    """(n,) int64: the position of the first item with the same bytes."""
+def groups_of(entries: Sequence[Entry], hashes: Sequence[Digest]) -> np.ndarray:
+    """(n,) int64: the position of the first item of the same group, else with the same bytes."""
     first: dict[str, int] = {}
-    return np.array([first.setdefault(digest.image, i) for i, digest in enumerate(hashes)], dtype=np.int64)
+    keys = (entry.group or digest.image for entry, digest in zip(entries, hashes, strict=True))
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
 
 
 def subset_of(card: Card, listing: Listing) -> str | None:

@@ -1,7 +1,7 @@
 """The packed image cache: every item decoded once, cropped, resized and kept as one memory-mapped array.
 
-Layout: cache/packed/<key>/{pixels.npy, masks.npy, manifest.json}; cache/packed/digests/<root>.json remembers the
-SHA-256 of files whose size and time have not changed.
+Layout: cache/packed/<key>/{pixels.npy, masks.npy, manifest.json}, as `stored` keeps any set of arrays;
+cache/packed/digests/<root>.json remembers the SHA-256 of files whose size and time have not changed.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from zoo import paths
 from zoo.data.items import View
 from zoo.data.pictures import square
-from zoo.data.readers import Digest, Drawn, Entry, forget
+from zoo.data.readers import Digest, Entry, Origin, forget
 from zoo.errors import ZooError
 
 T = TypeVar("T")
@@ -39,18 +39,27 @@ class Packed(NamedTuple):
     sha256: str
 
 
-def digests(entries: Sequence[Entry], root: str) -> list[Digest]:
-    """SHA-256 of every entry's bytes, remembered for this `root` while size and time stay the same."""
+class Stored(NamedTuple):
+    """What `stored` keeps."""
+
+    arrays: dict[str, np.ndarray]
+    """Memory-mapped, by the stems of their files."""
+    manifest: dict[str, Any]
+    """With `sha256`, of the arrays."""
+
+
+def digests(sources: Sequence[Origin], root: str) -> list[Digest]:
+    """SHA-256 of every source's bytes, remembered for this `root` while size and time stay the same."""
     file = paths.cache() / "packed" / "digests" / f"{hashlib.sha256(root.encode()).hexdigest()[:24]}.json"
     try:
         known = {stamp: Digest(*digest) for stamp, digest in json.loads(file.read_text("utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         known = {}
     try:
-        stamps = [entry.source.stamp() for entry in entries]
+        stamps = [source.stamp() for source in sources]
         missing = [i for i, stamp in enumerate(stamps) if stamp not in known]
         with ThreadPoolExecutor() as pool:
-            found = shown(pool.map(lambda i: entries[i].source.digest(), missing), len(missing), "hashing")
+            found = shown(pool.map(lambda i: sources[i].digest(), missing), len(missing), "hashing")
             known |= {stamps[i]: digest for i, digest in zip(missing, found, strict=True)}
     except OSError as error:
         raise ZooError(f"{error.filename}: cannot be read ({error.strerror}); mend it or delete it") from None
@@ -62,23 +71,33 @@ def digests(entries: Sequence[Entry], root: str) -> list[Digest]:
 
 def pack(entries: Sequence[Entry], hashes: Sequence[Digest], view: View, masked: bool, facts: dict[str, Any]) -> Packed:
     """The entries' pixels, from the cache or made now. `facts` goes into the manifest for people to read."""
-    from filelock import FileLock
-
     parts = [[entry.name, entry.label, *digest] for entry, digest in zip(entries, hashes, strict=True)]
     key = hashlib.sha256(json.dumps([VERSION, view.crop, view.side, masked, parts]).encode()).hexdigest()[:32]
+    manifest = {"key": key, "crop": view.crop, **facts, "items": parts}
+    found = stored(key, lambda part: _fill(part, entries, view, masked, manifest))
+    return Packed(found.arrays["pixels"], found.arrays.get("masks"), found.manifest["sha256"])
+
+
+def stored(key: str, fill: Callable[[Path], tuple[dict[str, np.memmap], dict[str, Any]]]) -> Stored:
+    """The arrays and the manifest of a key, from the cache or made now.
+
+    `fill` writes <name>.npy for every array into the folder it is given, and returns the arrays and the manifest.
+    """
+    from filelock import FileLock
+
     folder = paths.cache() / "packed" / key
     with _writing():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            packed = _opened(folder)
-            if packed is None:
+            found = _opened(folder)
+            if found is None:
                 if folder.exists():
                     print(f"zoo: the packed images in {folder} are damaged; packing them again", file=sys.stderr)
-                _make(folder, entries, view, masked, {"key": key, "crop": view.crop, **facts, "items": parts})
-                packed = _opened(folder)
-    if packed is None:
+                _make(folder, fill)
+                found = _opened(folder)
+    if found is None:
         raise ZooError(f"{folder}: what was written could not be read back; check the disk, or set ZOO_CACHE elsewhere")
-    return packed
+    return found
 
 
 def _one(entry: Entry, view: View, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
@@ -88,28 +107,35 @@ def _one(entry: Entry, view: View, masked: bool) -> tuple[np.ndarray, np.ndarray
     return square(image, view), square(mask, view, nearest=True) if masked and mask is not None else None
 
 
-def _make(folder: Path, entries: Sequence[Entry], view: View, masked: bool, manifest: dict[str, Any]) -> None:
+def _fill(
+    part: Path, entries: Sequence[Entry], view: View, masked: bool, manifest: dict[str, Any]
+) -> tuple[dict[str, np.memmap], dict[str, Any]]:
+    shape = (len(entries), view.side, view.side)
+    arrays = {"pixels": np.lib.format.open_memmap(part / "pixels.npy", "w+", np.uint8, (*shape, 3))}
+    if masked:
+        arrays["masks"] = np.lib.format.open_memmap(part / "masks.npy", "w+", np.uint8, shape)
+    with workers([entry.source for entry in entries]) as pool:
+        size = len(entries)
+        made = pool.map(_one, entries, [view] * size, [masked] * size, chunksize=16)
+        for row, (image, mask) in enumerate(shown(made, size, "packing images")):
+            arrays["pixels"][row] = image
+            if mask is not None:
+                arrays["masks"][row] = mask
+    return arrays, manifest
+
+
+def _make(folder: Path, fill: Callable[[Path], tuple[dict[str, np.memmap], dict[str, Any]]]) -> None:
     """Write the folder under another name, then put it in place in one step."""
     part = folder.with_suffix(".part")  # one writer at a time: the lock is held, so a leftover is nobody's
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        shape = (len(entries), view.side, view.side)
-        pixels = np.lib.format.open_memmap(part / "pixels.npy", "w+", np.uint8, (*shape, 3))
-        masks = np.lib.format.open_memmap(part / "masks.npy", "w+", np.uint8, shape) if masked else None
-        with workers(entries) as pool:
-            size = len(entries)
-            made = pool.map(_one, entries, [view] * size, [masked] * size, chunksize=16)
-            for row, (image, mask) in enumerate(shown(made, size, "packing images")):
-                pixels[row] = image
-                if masks is not None:
-                    masks[row] = mask
-        written = {"pixels": pixels} if masks is None else {"pixels": pixels, "masks": masks}
-        for array in written.values():
+        arrays, manifest = fill(part)
+        for array in arrays.values():
             array.flush()
-        manifest["sha256"] = _content(list(written.values()))
-        manifest["files"] = {f"{name}.npy": _stamp(part / f"{name}.npy") for name in written}
-        del pixels, masks, written
+        manifest["sha256"] = _content(list(arrays.values()))
+        manifest["files"] = {f"{name}.npy": _stamp(part / f"{name}.npy") for name in arrays}
+        del arrays
         _write_json(part / "manifest.json", manifest)
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)
@@ -118,7 +144,7 @@ def _make(folder: Path, entries: Sequence[Entry], view: View, masked: bool, mani
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _opened(folder: Path) -> Packed | None:
+def _opened(folder: Path) -> Stored | None:
     """The arrays, or None where they are missing or damaged.
 
     The hash of the pixels is taken again only where size or time differ from when they were written.
@@ -130,7 +156,7 @@ def _opened(folder: Path) -> Packed | None:
         touched = any(_stamp(folder / name) != stamp for name, stamp in names.items())
         if touched and _content(list(found.values())) != digest:
             return None
-        return Packed(found["pixels.npy"], found.get("masks.npy"), digest)
+        return Stored({name.removesuffix(".npy"): array for name, array in found.items()}, manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
@@ -148,10 +174,10 @@ def _content(arrays: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def workers(entries: Sequence[Entry]) -> Executor:
-    """Processes for drawn cells where they can be forked; threads for files, whose decoding leaves Python."""
+def workers(sources: Sequence[Origin]) -> Executor:
+    """Processes for what Python draws where they can be forked; threads for files, whose decoding leaves Python."""
     forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform == "linux"
-    if entries and isinstance(entries[0].source, Drawn) and forks:
+    if sources and sources[0].computed and forks:
         return ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork"))
     return ThreadPoolExecutor()
 

@@ -24,12 +24,23 @@ def rgb(file: Path) -> np.ndarray:
     return np.asarray(_opened(file, "RGB"))
 
 
-def levels(file: Path) -> np.ndarray:
-    """(H, W) uint8 of a mask file: 0 background, 1 cytoplasm, 2 nucleus. Grey levels 0/1/2 or 0/128/255."""
+def levels(file: Path, cytoplasm: int = CYTOPLASM, nucleus: int = NUCLEUS) -> np.ndarray:
+    """(H, W) uint8 of a mask file: 0 background, 1 cytoplasm, 2 nucleus. Grey levels 0/1/2, or from those given."""
     grey = np.asarray(_opened(file, "L"))
     if grey.max(initial=0) <= 2:
         return grey.copy()
-    return (grey >= CYTOPLASM).astype(np.uint8) + (grey >= NUCLEUS)
+    return (grey >= cytoplasm).astype(np.uint8) + (grey >= nucleus)
+
+
+def size(file: Path) -> tuple[int, int]:
+    """Height and width of an image file, from its head alone; Unreadable where it has none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+        raise Unreadable(f"{file}: cannot be read as an image (truncated or damaged)") from None
 
 
 def square(image: np.ndarray, view: View, nearest: bool = False) -> np.ndarray:

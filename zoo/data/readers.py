@@ -27,8 +27,13 @@ class Digest(NamedTuple):
     mask: str = ""
 
 
-class Source(Protocol):
-    """Where one item comes from."""
+class Origin(Protocol):
+    """Where bytes come from."""
+
+    @property
+    def computed(self) -> bool:
+        """Whether Python code draws it, instead of a library decoding a file."""
+        ...
 
     def stamp(self) -> str:
         """Changes when the bytes may have changed; cheap."""
@@ -37,6 +42,10 @@ class Source(Protocol):
     def digest(self) -> Digest:
         """Of the bytes as they lie on disk."""
         ...
+
+
+class Source(Origin, Protocol):
+    """Where one item comes from."""
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Image (H, W, 3) uint8 RGB and mask (H, W) uint8 0/1/2, if there is one. Raises ZooError."""
@@ -49,6 +58,7 @@ class File:
 
     path: Path
     mask: Path | None = None
+    computed: bool = field(default=False, init=False)
 
     def stamp(self) -> str:
         return " ".join(
@@ -70,6 +80,7 @@ class Row:
     path: Path
     array: str
     row: int
+    computed: bool = field(default=False, init=False)
 
     def stamp(self) -> str:
         stat = self.path.stat()
@@ -91,9 +102,10 @@ class Drawn:
 
     kind: str
     seed: int
+    computed: bool = field(default=True, init=False)
 
     def stamp(self) -> str:
-        return f"drawn:{_generator()}:{self.kind}:{self.seed}"
+        return f"drawn:{generator()}:{self.kind}:{self.seed}"
 
     def digest(self) -> Digest:
         return Digest(hashlib.sha256(self.stamp().encode()).hexdigest())
@@ -112,6 +124,8 @@ class Entry:
     name: str
     label: int
     source: Source
+    group: str = ""
+    """What it shares with others that must stay on its side of every split; empty = its bytes."""
 
 
 @dataclass
@@ -159,20 +173,20 @@ def is_table(file: Path) -> bool:
 
 def table(file: Path) -> Listing:
     """A CSV with columns path,label[,mask]; paths are relative to the CSV. Classes in alphabetical order."""
-    rows = _rows(file)
+    lines = rows(file)
     for column in ("path", "label"):
-        if rows and column not in rows[0]:
+        if lines and column not in lines[0]:
             raise ZooError(f"{file}: no column '{column}'; the columns must be path,label or path,label,mask")
-    if not rows:
+    if not lines:
         raise ZooError(f"{file}: no rows; the columns must be path,label or path,label,mask")
-    listing = Listing(tuple(sorted({(row["label"] or "").strip() for row in rows})), [])
+    listing = Listing(tuple(sorted({(row["label"] or "").strip() for row in lines})), [])
     if "" in listing.classes:
         raise ZooError(f"{file}: a row has no label; give every row one")
-    masked = ["mask" in row and bool((row["mask"] or "").strip()) for row in rows]
+    masked = ["mask" in row and bool((row["mask"] or "").strip()) for row in lines]
     if any(masked) != all(masked):
         raise ZooError(f"{file}: line {masked.index(False) + 2} has no mask; give every row one, or none")
     seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
+    for line, row in enumerate(lines, start=2):
         name = Path((row["path"] or "").strip().replace("\\", "/")).as_posix()
         if name in seen:
             raise ZooError(f"{file}: line {line} names {name} a second time; keep one of the rows")
@@ -188,7 +202,7 @@ def pairs(root: Path, classes: tuple[str, ...]) -> Listing:
     listing = Listing(classes, [])
     for file in sorted(root.glob("Class Labels of *.csv")):
         folder = root / file.stem.removeprefix("Class Labels of ")
-        for row in _rows(file):
+        for row in rows(file):
             number, code = list(row.values())[:2]
             if not (str(number).isdigit() and str(code).isdigit() and 1 <= int(str(code)) <= len(classes)):
                 raise ZooError(f"{file}: row {number},{code} is not a number and a class code 1..{len(classes)}")
@@ -249,7 +263,8 @@ def _stored(file: Path, array: str) -> np.ndarray:
         raise ZooError(f"{file}: {array} cannot be read ({error}); delete the file and get it again") from None
 
 
-def _rows(file: Path) -> list[dict[str, str | None]]:
+def rows(file: Path) -> list[dict[str, str | None]]:
+    """The rows of a CSV with a line of names above. ZooError where it cannot be read."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             return list(csv.DictReader(stream))
@@ -272,7 +287,7 @@ def _sorted(listing: Listing) -> Listing:
 
 
 @lru_cache
-def _generator() -> str:
+def generator() -> str:
     """Hash of the generator's source, so that cells drawn by older code are never mixed in."""
     digest = hashlib.sha256()
     for file in sorted((Path(__file__).parent / "smear").glob("*.py")):

@@ -30,7 +30,7 @@ class SiamCAM(Explainer):
 
     @torch.no_grad()
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
-        parts = [self._part(classifier, *part) for part in zip(images.split(64), target.split(64), strict=True)]
+        parts = [self._part(classifier, *part)[:3] for part in zip(images.split(64), target.split(64), strict=True)]
         return Explanation(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
 
     def _part(self, classifier: Classifier, images: Tensor, target: Tensor) -> Explanation:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoo import ops
+from zoo.pipeline.evidence import phrases
 from zoo.pipeline.explain import Asked
 from zoo.pipeline.gallery import Case, choose_cases
 from zoo.pipeline.scene import Scene
@@ -33,6 +34,7 @@ def cases(scene: Scene, explainer: Explainer, shown: Sequence[Asked], seed: int)
         scores = classifier(images)
         explanation = explainer.explain_with(classifier, images, scores.argmax(1), seed, scene.masks(numbers))
         saliency = ops.upsample(explanation.saliency, *images.shape[2:]).cpu().numpy()
+        words = phrases(scene.heads, images) if scene.heads else [""] * len(images)
         for row, number in enumerate(numbers):
             predicted = int(scores[row].argmax())
             support = episode.support[episode.support_labels == predicted]
@@ -48,6 +50,7 @@ def cases(scene: Scene, explainer: Explainer, shown: Sequence[Asked], seed: int)
                 dissimilarity={names[c]: -float(s) for c, s in zip(episode.classes, scores[row], strict=True)},
                 supports=np.asarray(pixels[support]),
                 support_saliency=on_support,
+                words=words[row],
                 support_names=[scene.items.names[number] for number in support],
             ))  # fmt: skip
     return found

@@ -102,6 +102,10 @@ class InTraining(Backbone):
     def grid(self, hidden: Tensor) -> Tensor:
         return self.inner.grid(hidden)
 
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        with self.device.autocast():
+            return self.inner.pyramid(images.contiguous(memory_format=torch.channels_last))
+
 
 class AtPrecision(InTraining):
     """A trained backbone in eval mode that runs at the device's precision and hands out float32."""
@@ -124,3 +128,6 @@ class AtPrecision(InTraining):
 
     def tail(self, trunk: Tensor) -> Tensor:
         return super().tail(trunk).float()
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        return [level.float() for level in super().pyramid(images)]

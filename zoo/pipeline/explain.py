@@ -14,11 +14,12 @@ from zoo.attribution import pairs
 from zoo.data.items import Items
 from zoo.errors import ZooError
 from zoo.pipeline import cache
+from zoo.pipeline.evidence import drops
 from zoo.pipeline.progress import bar
 from zoo.pipeline.randomised import refitted, shuffled_labels, shuffled_weights
 from zoo.pipeline.scene import Scene
 from zoo.record import Bank, Episode
-from zoo.types import Classifier, Explained, Explainer, ExplanationMetric, Method
+from zoo.types import Classifier, Drops, Explained, Explainer, ExplanationMetric, Method
 
 EPISODES = 10
 """Over how many episodes of the bank the explained queries are spread."""
@@ -61,14 +62,15 @@ def check(method: Method, explainer: Explainer, names: tuple[str, str]) -> None:
 
 
 def metrics_for(
-    names: Sequence[str], steps: int, items: Items, validated: bool = True
+    names: Sequence[str], steps: int, items: Items, validated: bool = True, heads: bool = False
 ) -> dict[str, ExplanationMetric]:
-    """The metrics that this dataset allows, with validation items or without; deletion-like ones get their number of
-    steps."""
+    """The metrics that this dataset allows, with validation items or without, with attribute heads or without;
+    deletion-like ones get their number of steps."""
     built = {name: registry.explanation_metric(name, steps) for name in names}
     return {
         name: metric for name, metric in built.items()
         if (items.masks is not None or not metric.needs_masks) and (validated or not metric.needs_threshold)
+        and (heads or not metric.needs_heads)
     }  # fmt: skip
 
 
@@ -159,9 +161,20 @@ def _explained(
             return explain(images, target, refitted(shuffled(), asked.episode, numbers))
         return explain(images, target, refitted(scene, shuffled_labels(asked.episode, seed), numbers))
 
+    @functools.cache
+    def lost() -> Drops:
+        assert scene.heads is not None
+        maps = saliency.unsqueeze(1) if found.per_attribute is None else _each(found.per_attribute, *size)
+        return drops(scene.heads, classifier, images, maps, scene.fill, target, scene.temperature)
+
+    def reference() -> Tensor:
+        assert scene.reference is not None
+        return ops.upsample(scene.reference.explain(classifier, images, target, seed).saliency, *size)
+
+    saliency = ops.upsample(found.saliency, *size)
     explained = Explained(
         images=images,
-        saliency=ops.upsample(found.saliency, *size),
+        saliency=saliency,
         target=target,
         probability=scene.probability(classifier),
         masks=masks,
@@ -172,6 +185,8 @@ def _explained(
         likeness=functools.partial(likeness, classifier),
         explain=explain,
         randomised=randomised,
+        drops=lost if scene.reading else None,
+        reference=reference if scene.reference else None,
         shared=kept,
     )
     return explained, scores

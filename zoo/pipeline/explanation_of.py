@@ -84,8 +84,9 @@ def explain(
     for_method, for_explainer = setups.settings_of(method, explainer, settings or {})
     explaining = registry.explainer(explainer, for_explainer)
     check(registry.method(method, for_method), explaining, (method, explainer))
-    if explaining.needs == "masks":
-        raise ZooError(f"--explainer {explainer}: your images have no masks; choose another (`zoo list explainers`)")
+    if explaining.needs in ("masks", "attributes"):
+        lack = f"your images have no {explaining.needs}"
+        raise ZooError(f"--explainer {explainer}: {lack}; choose another (`zoo list explainers`)")
     chosen = setups.choose_benchmark(benchmark)
     view = setups.view(chosen)
     classes, files, labels = support_files(support)

@@ -57,6 +57,8 @@ class Fitted:
     """(items, ...), by item number: embeddings, maps or, for some methods that adapt, trunks; other rows are zero"""
     validation_features: Tensor
     """The same of the base items; the same tensor, unless the benchmark trains on another dataset"""
+    key: str
+    """What its embeddings are cached by"""
 
 
 def fit(setup: Setup, bank: Bank | None, clock: Clock, processes: int = 1) -> Fitted:
@@ -82,7 +84,10 @@ def fit(setup: Setup, bank: Bank | None, clock: Clock, processes: int = 1) -> Fi
         else:
             features = features_of(setup.method, precise, key, setup.items, setup.test_items)
             held_out = features_of(setup.method, precise, key, setup.base_items, setup.validation_items)
-    return Fitted(precise, state, digest, features, held_out)
+        if setup.method.reads_training:
+            seen = features_of(setup.method, precise, key, setup.base_items, setup.train_items)
+            state = setup.method.from_training(seen[torch.from_numpy(setup.train_items)])
+    return Fitted(precise, state, digest, features, held_out, key)
 
 
 def features_of(method: Method, backbone: AtPrecision, key: str, items: Items, *parts: np.ndarray) -> Tensor:
@@ -206,11 +211,13 @@ def validation_bank(setup: Setup) -> Bank | None:
     if spare < 1:
         return None
     episodes = ADAPTING_VALIDATION_EPISODES if setup.method.adapts else VALIDATION_EPISODES
-    sizes = {"way": way, "shot": spec.shot, "query": min(15, spare)}
-    chosen = BankSpec(kind="standard", episodes=episodes, seed=spec.seed, **sizes)
-    try:
-        bank = banks.draw(setup.base_items, setup.validation_items, chosen, setup.base_classes)
-    except ZooError:  # duplicates left fewer distinct images than items
-        return None
-    banks.audit(bank, setup.base_items, setup.validation_items)
-    return bank
+    for query in dict.fromkeys(min(most, spare) for most in (15, 7, 3, 1)):
+        sizes = {"way": way, "shot": spec.shot, "query": query}
+        chosen = BankSpec(kind="standard", episodes=episodes, seed=spec.seed, **sizes)
+        try:
+            bank = banks.draw(setup.base_items, setup.validation_items, chosen, setup.base_classes)
+        except ZooError:  # groups of duplicates, or cells of one field, leave fewer than there are items
+            continue
+        banks.audit(bank, setup.base_items, setup.validation_items)
+        return bank
+    return None

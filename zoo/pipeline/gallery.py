@@ -38,6 +38,8 @@ class Case:
     support_saliency: np.ndarray | None
     """(shot, H, W) float: where each support resembles the query. None where the explainer gives none."""
     support_names: list[str]
+    words: str = ""
+    """What its attributes are said to be; empty where nobody was asked."""
 
     @property
     def right(self) -> bool:
@@ -89,13 +91,13 @@ def draw(cases: Sequence[Case], title: str, path: Path, subtitle: str = "") -> P
     lines = wrap(subtitle, plan.width - 2 * _MARGIN, 9.5)
     headers = 0.82 + 0.19 * len(lines)
     first = headers + 0.6
-    page = Page(plan.width, first + len(rows) * (plan.row + _APART) + 0.6)
+    page = Page(plan.width, first + len(rows) * (plan.row + plan.words + _APART) + 0.6)
     page.text(_MARGIN, 0.38, fit(title, plan.width - 2 * _MARGIN, 15, True), 15, bold=True)
     for number, line in enumerate(lines):
         page.text(_MARGIN, 0.68 + 0.19 * number, line, 9.5, GREY)
     _headers(page, plan, headers)
     for number, case in enumerate(rows):
-        _row(page, plan, case, first + number * (plan.row + _APART))
+        _row(page, plan, case, first + number * (plan.row + plan.words + _APART))
     _footer(page, plan, page.height - 0.36)
     page.write(path)
     return path
@@ -117,6 +119,7 @@ class _Plan:
         self.explained = any(case.support_saliency is not None for case in rows)
         self.step = min(0.2, max(0.13, _QUERY / classes))
         self.row = max(_QUERY, self.step * classes)
+        self.words = 0.2 if any(case.words for case in rows) else 0.0
         self.label = min(1.35, max(width(fit(name, 1.35, 8, True), 8, True) for c in rows for name in c.dissimilarity))
         self.query = _LEFT + _TEXT + 0.12
         self.saliency = self.query + _QUERY + 0.1
@@ -173,7 +176,10 @@ def _row(page: Page, plan: _Plan, case: Case, top: float) -> None:
     middle = top + plan.row / 2
     colour = _BLUE if case.right else _VERMILION
     page.box(_MARGIN, top - _APART / 2, plan.width - 2 * _MARGIN, 0, "none", _RULE)
-    page.box(_MARGIN, top, 0.07, plan.row, colour)
+    page.box(_MARGIN, top, 0.07, plan.row + plan.words, colour)
+    if case.words:
+        room = plan.width - plan.query - _MARGIN
+        page.text(plan.query, top + plan.row + 0.12, fit(case.words, room, 8.5), 8.5)
     page.text(_LEFT, middle - 0.42, "\u2713 right" if case.right else "\u2717 wrong", 12, colour, bold=True)
     for y, word, name in ((-0.13, "predicted ", case.predicted), (0.07, "true ", case.truth)):
         start = width(word, 8)

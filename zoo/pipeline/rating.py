@@ -9,7 +9,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from rich.text import Text
 from zoo import atomic, ops, registry
 from zoo.attribution import allowed
 from zoo.board import statistics
+from zoo.data import attributes as known
 from zoo.data import banks
 from zoo.data.splits import hash64
 from zoo.errors import ZooError
+from zoo.pipeline import attributes
 from zoo.pipeline.explain import ask, check
 from zoo.pipeline.fit import Clock, fit
 from zoo.pipeline.progress import bar
@@ -73,6 +75,8 @@ def sheet(
     made = setup(method, settings=given, **choices)
     for explainer in built.values():
         allowed(explainer, made.backbone)
+        if attributes.wanted(explainer):
+            known.check(made.base_items.dataset)
     entries = _entries(made, built, count)
     order = sorted(range(len(entries)), key=lambda n: hash64("rate", made.seed, entries[n]["item"], entries[n]["name"]))
     entries = [entries[number] for number in order]
@@ -192,8 +196,10 @@ def _entries(made: Setup, explainers: Mapping[str, Any], count: int) -> list[dic
     bank = banks.draw(made.items, made.test_items, made.bank_spec, made.classes)
     fitted = fit(made, bank if made.method.transductive else None, Clock())
     nothing = torch.zeros(3, device=made.device.name)
+    reader = next(filter(attributes.wanted, explainers.values()), None)
+    told = attributes.fit_heads(replace(made, explainer=reader), fitted.backbone, fitted.key) if reader else None
     scene = Scene(fitted.backbone, made.method, fitted.state, made.items, made.all_classes, 1.0, nothing,
-                  fitted.features, made.seed)  # fmt: skip
+                  fitted.features, made.seed, told and told.on(fitted.backbone))  # fmt: skip
     entries, classes = [], made.items.classes
     with bar("drawing the sheet", count * len(explainers)) as advance:
         for episode, query in ask(bank, count):

@@ -15,7 +15,7 @@ from zoo import registry
 from zoo.board import statistics, store
 from zoo.data import banks
 from zoo.errors import ZooError
-from zoo.pipeline import cache
+from zoo.pipeline import attributes, cache
 from zoo.pipeline.adapt import FromTrunk, evaluate_adapting
 from zoo.pipeline.cases import cases
 from zoo.pipeline.device import peak_memory_mb
@@ -61,7 +61,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
     code = cache.all_code(*map(type, plugins))  # now: an edit during a long training is not what ran
     if found and found.provenance.code_sha256 == code:
         return Result(found, path, picture if picture.is_file() else None, reused=True)
-    _writable(out)
+    writable(out)
     if bank.spec != setup.benchmark.bank:
         say(f"{setup.method_name} adapts the backbone in each episode: the first {bank.spec.episodes} are run")
     clock = Clock()
@@ -73,16 +73,20 @@ def run(setup: Setup, out: Path, command: str) -> Result:
         if validation:
             held_out = _scores(setup, fitted, validation, on_base=True)
             temperature, validation_accuracy = fit_temperature(validation, held_out), accuracy(validation, held_out)
+    told = None
+    if attributes.wanted(setup.explainer):
+        with clock.stage("attributes"):
+            told = attributes.fit_heads(setup, fitted.backbone, fitted.key)
     scene = Scene(
         fitted.backbone, setup.method, fitted.state, setup.items, setup.all_classes, temperature, _mean_colour(setup),
-        fitted.features, setup.seed,
+        fitted.features, setup.seed, told and told.on(fitted.backbone), attributes.reference(setup) if told else None,
     )
     explanations, shown = None, []
     if setup.explainer:
         with clock.stage("explain"):
             # Of another dataset the threshold of a saliency is not to be learned.
             same = setup.base_items is setup.items
-            explanations, shown = explanations_of(setup, scene, fitted, bank, validation if same else None)
+            explanations, shown = explanations_of(setup, scene, fitted, bank, validation if same else None, told)
     predictions = _predictions(setup, bank, scores)
     with clock.stage("figures"):
         names = [setup.items.classes[number] for number in setup.classes]
@@ -175,7 +179,7 @@ def _existing(path: Path) -> Record | None:
         return None
 
 
-def _writable(out: Path) -> None:
+def writable(out: Path) -> None:
     """ZooError where nothing can be written below `out`; creates nothing yet."""
     place = out.absolute()
     while not place.exists():

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.attribute_heads import Reading
 from zoo.data.items import Items
 from zoo.pipeline.adapt import adapt
 from zoo.pipeline.device import AtPrecision
 from zoo.pipeline.evaluate import fitted, support_of
 from zoo.pipeline.train import as_images
 from zoo.record import Episode
-from zoo.types import Adapting, Classifier, Method
+from zoo.types import Adapting, Classifier, Explainer, Method
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Scene:
     """(items, ...) what the method sees of each item; only a transductive method's queries are looked up here"""
     seed: int = 0
     """Of what is random where an episode adapts the backbone"""
+    reading: Reading | None = None
+    """Heads that tell attributes; fitted where the explainer needs them"""
+    reference: Explainer | None = None
+    """What `Explained.reference` comes from"""
     adapted: dict[bytes, Classifier] = field(init=False, repr=False, compare=False, default_factory=dict)
     """Those of episodes met before: explainers come to the same few episodes again and again"""
 
@@ -48,7 +53,12 @@ class Scene:
         if self.method.transductive:
             query = self.features[torch.as_tensor(episode.query, device=self.features.device)].float()
         params = fitted(self.method, self.state, support, query)
-        return Classifier(self.backbone, self.method, params, support, hidden)
+        return Classifier(self.backbone, self.method, params, support, hidden, self.heads)
+
+    @property
+    def heads(self) -> Reading | None:
+        """The heads on this scene's backbone. A method that adapts it in each episode is read before it does."""
+        return self.reading and self.reading._replace(backbone=self.backbone)
 
     def _adapted(self, method: Adapting, episode: Episode, images: Tensor) -> Classifier:
         key = episode.support.tobytes()
@@ -57,7 +67,7 @@ class Scene:
             backbone, params = adapt(method, self.backbone, self.state, images, labels, self.seed, episode.support)
             hidden = backbone.hidden(images)
             support = support_of(episode, method.features(backbone, hidden), self.classes)
-            self.adapted[key] = Classifier(backbone, method, params, support, hidden)
+            self.adapted[key] = Classifier(backbone, method, params, support, hidden, self.heads)
         return self.adapted[key]
 
     def images(self, numbers: np.ndarray) -> Tensor:

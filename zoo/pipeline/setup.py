@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo import registry
 from zoo.attribution import allowed
+from zoo.data import attributes, card, cell_benchmark, load, splits
 from zoo.data import benchmark as benchmarks
-from zoo.data import card, load, splits
 from zoo.data.benchmark import Benchmark
 from zoo.data.items import Items, View
 from zoo.data.splits import Split, hash64
@@ -148,6 +148,8 @@ def setup(
         raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
     where = choose(device, precision)
     chosen = choose_benchmark(benchmark, dataset, way, shot, bank, episodes)
+    if built_explainer and built_explainer.needs == "attributes":
+        attributes.check(chosen.train_dataset or chosen.dataset)
     load.listed(chosen.dataset, view(chosen))
     if chosen.train_dataset:
         load.listed(chosen.train_dataset)
@@ -233,6 +235,9 @@ def choose_benchmark(
     if name is not None:
         if dataset is not None or free or episodes is not None:
             raise ZooError("--benchmark fixes dataset, way, shot, bank and episodes; leave those out, or --benchmark")
+        if name in cell_benchmark.names():
+            models = ", ".join(registry.names("cell_models"))
+            raise ZooError(f"--benchmark {name}: it tests models that find cells in fields: --method {models}")
         return benchmarks.benchmark(name)
     if dataset is None:
         name = next(name for name in DEFAULT_BENCHMARKS if load.present(benchmarks.benchmark(name).dataset))

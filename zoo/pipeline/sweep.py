@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import zoo
+from zoo import registry
 from zoo.errors import ZooError
 from zoo.pipeline.progress import say
 
@@ -43,7 +44,7 @@ class Grid(_Strict):
 
 
 class Row(NamedTuple):
-    """The arguments of one `zoo.run`."""
+    """The arguments of one `zoo.run`, or `zoo.run_cells`."""
 
     method: str
     explainer: str | None
@@ -86,13 +87,19 @@ def sweep(file: Path, weights: Path, out: Path, shared: Mapping[str, Any]) -> tu
         words = [method, explainer, choices["benchmark"], choices["backbone"], *choices["settings"].values()]
         name = " ".join(filter(None, words)) + f" seed {choices['seed']}"
         try:
-            result = zoo.run(method, explainer, out=out, **choices, **shared)
+            if method in registry.names("cell_models"):
+                if explainer:
+                    raise ZooError(f"{method} finds cells in whole fields and is not explained by {explainer}")
+                result = zoo.run_cells(method, out=out, **choices, **shared)
+            else:
+                result = zoo.run(method, explainer, out=out, **choices, **shared)
         except ZooError as problem:
             failed.append(f"{name}: {problem}")
             say(f"{number}/{len(every)} {name}: {problem}")
             continue
         done.append(result.path)
-        figure = result.record.figures.get("mean_class_accuracy")
+        figures = result.record.figures
+        figure = figures.get("mean_class_accuracy") or figures.get("cell_accuracy")
         value = f"{100 * figure.value:.2f} ({100 * figure.low:.1f}-{100 * figure.high:.1f})" if figure else "done"
         say(f"{number}/{len(every)} {name}: {value}{' (was there)' if result.reused else ''}")
     return done, failed

@@ -23,6 +23,7 @@ _NEEDS = {
     "attention": "a vision transformer",
     "scores": "any method",
     "masks": "real masks of the cells",
+    "attributes": "a dataset whose attributes are known",
     "support": "a method that compares with supports",
     "nothing": "nothing",
 }

@@ -1,0 +1,1 @@
+"""Models that find the cells of a field, one file each."""

@@ -1,0 +1,1 @@
+"""Fields of view and the cells in them: readers, packing and folds."""

@@ -1,0 +1,1 @@
+"""Cell models: fields -> train -> find -> record and gallery."""
