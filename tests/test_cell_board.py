@@ -223,7 +223,7 @@ def test_the_terminal_shows_floors_and_the_paper() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(terminal.show(PAPER, PAPERS))
     text = console.export_text()
-    for said in ("hemax on toy_fields", "81.08", "89.16", "0.0317", "majority floor", "told the class", "nucleus_shape",
+    for said in ("hemax on toy_fields", "81.08", "89.16", "0.0317", "majority", "told the", "nucleus_shape",
                  "another set-up", "321.5 s"):  # fmt: skip
         assert said in text
     console.print(terminal.show(PAPER, Published(())))

@@ -11,7 +11,7 @@ from zoo.cell_record import CellRecord
 from zoo.record import Figure
 
 _COLOURS = {"better": "green", "within": "yellow", "worse": "red"}
-_HEADS = {"majority": "majority floor", "class": "told the class"}
+_HEADS = {"majority": "majority\nfloor", "class": "told the\nclass"}
 
 
 def show(record: CellRecord, papers: Published) -> RenderableType:
@@ -28,7 +28,6 @@ def _figures(record: CellRecord, paper: Reported | None) -> Table:
     table = _table("figure", ("% or number (95 %)", *(_HEADS[floor] for floor in floors)))
     if paper:
         table.add_column("paper", justify="right", no_wrap=True)
-        table.add_column("", no_wrap=True)
     for names in (columns.PLACES, columns.MASKS, columns.ATTRIBUTES, columns.other(set(record.figures))):
         table.add_section()
         for name in (name for name in names if name in record.figures):
@@ -43,16 +42,16 @@ def _beside(record: CellRecord, paper: Reported | None, name: str) -> tuple[Text
         return ()
     said = paper.row.figures.get(name)
     if said is None:
-        return Text("-"), Text()
+        return (Text("-"),)
     standing = columns.standing(name, record.figures[name], said)
-    return Text(columns.alone(name, said)), Text(standing, style=_COLOURS[standing])
+    return (Text.assemble(columns.alone(name, said), " ", (standing, _COLOURS[standing])),)
 
 
 def _attributes(record: CellRecord) -> Table:
     """Each attribute's accuracy and its accuracy inside the classes, beside what the class alone gives."""
     whole, within = "attribute_accuracy", "attribute_within_class_accuracy"
     of_class = record.attribute_floors.get("class", {})
-    table = _table("attribute", ("accuracy % (95 %)", "told the class", "within class % (95 %)", "told the class"))
+    table = _table("attribute", ("accuracy %\n(95 %)", _HEADS["class"], "within class %\n(95 %)", _HEADS["class"]))
     for name, found in record.attribute_figures.items():
         floor = of_class.get(name, {})
         cells = [
@@ -94,7 +93,8 @@ def _alone(name: str, figure: Figure | None) -> str:
 
 
 def _table(first: str, numbers: tuple[str, ...]) -> Table:
-    table = Table(first)
+    table = Table()
+    table.add_column(first, min_width=12, overflow="fold")  # names go on in the next line, numbers stay whole
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -104,7 +104,8 @@ def _lines(field: Shown, classes: Sequence[str], attributes: Sequence[Attribute]
     partner = {found: true for true, found in paired(field.truth, field.found)}
     for number in range(len(field.found.labels)):
         true = partner.get(number)
-        said = _said(field.found, number, classes, attributes)
+        masks = field.found.masks if field.truth.masks is not None else None  # no N:C where nobody knows any
+        said = _said(field.found._replace(masks=masks), number, classes, attributes)
         sure = f"{100 * field.found.scores[number]:.0f} %"
         text = f"{number + 1}  {said}, certainty {sure}"
         if true is None:

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import itertools
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,7 +54,8 @@ def run(setup: CellSetup, out: Path, command: str) -> CellResult:
     if found and found.provenance.code_sha256 == code and picture.is_file():
         return CellResult(found, path, picture, reused=True)
     writable(out)
-    clock, tables, said, hashes, shown = Clock(), [], [], [], []
+    clock, tables, said, hashes = Clock(), [], [], []
+    shown: dict[int, list[gallery.Shown]] = {}
     spent = {"train": 0.0, "evaluate": 0.0}
     fields, order = setup.fields, _order(setup)
     numbers = {int(field): place for place, field in enumerate(order)}
@@ -64,8 +66,9 @@ def run(setup: CellSetup, out: Path, command: str) -> CellResult:
         with clock.stage("evaluate"):
             for field, truth, seen in _found(setup, network, setup.tested(fold)):
                 tables.append(rows(truth, seen, numbers[field]))
-                if len(shown) < SHOWN and len(truth.labels):
-                    shown.append(gallery.Shown(fields.names[field], np.asarray(fields.pixels[field]), truth, seen))
+                if len(truth.labels) and len(same := shown.setdefault(int(truth.labels[0]), [])) < SHOWN:
+                    image = np.asarray(fields.pixels[field])
+                    same.append(gallery.Shown(fields.names[field], image, truth, seen))
         spent["evaluate"] += clock.seconds["evaluate"]
         training_truth = (fields.truth(int(field)) for field in setup.trained(fold))
         said.append(constants(training_truth, len(fields.classes), len(fields.attributes)))
@@ -75,7 +78,10 @@ def run(setup: CellSetup, out: Path, command: str) -> CellResult:
     with clock.stage("gallery"):
         images = f"{record.dataset}, synthetic images" if record.synthetic else record.subset or record.dataset
         title = f"{record.model} on {record.benchmark}"
-        gallery.draw(shown, fields.classes, fields.attributes, title, f"{images}; {record.backbone}", picture)
+        # the classes in turn, so that the picture shows as many as it can
+        turns = (one for turn in itertools.zip_longest(*shown.values()) for one in turn if one is not None)
+        cases, below = list(itertools.islice(turns, SHOWN)), f"{images}; {record.backbone}"
+        gallery.draw(cases, fields.classes, fields.attributes, title, below, picture)
     return CellResult(record, path, picture, reused=False)
 
 
