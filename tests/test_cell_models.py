@@ -12,12 +12,13 @@ from drawn import ATTRIBUTES, CLASSES, TinyStages, fields
 from torch import Tensor, nn
 
 from zoo import registry
-from zoo.cell_layers import AttributeHead, Pyramid
+from zoo.cell_layers import AttributeHead, Pyramid, freeze
 from zoo.cell_masks import tight
 from zoo.cell_model import CellModel, FieldKind
 from zoo.cell_models.mask_rcnn import MaskRCNN
 from zoo.cells import Cells
 from zoo.errors import ZooError
+from zoo.pipeline.cells.train import learning
 
 NAMES = registry.own("cell_models")
 SMALL = {
@@ -282,7 +283,8 @@ def test_the_quirk_teaches_attributes_to_queries_that_stand_for_nothing() -> Non
 def test_hemax_keeps_batch_norm_and_leaves_early_stages_alone() -> None:
     model = registry.build("cell_models", "hemax", {**SMALL["hemax"], "frozen": "true"})
     backbone = registry.backbone("test_resnet", None, False, 0)
-    network = model.network(KIND, backbone, 0).train()
+    network = model.network(KIND, backbone, 0)
+    learning(network)
     norms = [(name, part) for name, part in backbone.named_modules() if isinstance(part, nn.BatchNorm2d)]
     assert norms
     assert not any(norm.training or norm.weight.requires_grad for _, norm in norms)
@@ -293,6 +295,34 @@ def test_hemax_keeps_batch_norm_and_leaves_early_stages_alone() -> None:
     assert any(rest.values())
     assert all(learns != name.startswith(early) for name, learns in rest.items())
     assert network.training
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 9])
+def test_only_what_leads_to_the_first_levels_is_frozen(levels: int) -> None:
+    """A ResNet's first map is that of its stem, the second that of its first stage; its last stage always learns."""
+    backbone = registry.backbone("test_resnet", None, False, 0)
+    freeze(backbone, levels)
+    stages = ("network.conv1.", "network.layer1.", "network.layer2.", "network.layer3.", "network.layer4.")
+    learns = [{parameter.requires_grad for name, parameter in backbone.named_parameters() if name.startswith(stage)}
+              for stage in stages]  # fmt: skip
+    assert learns == [{place >= min(levels, 4)} for place in range(5)]
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize("name", ["attribute_heads", "cellnet", "mask_rcnn"])
+def test_a_pretrained_backbone_keeps_its_finest_levels_in_training(name: str, pretrained: bool) -> None:
+    model = registry.build("cell_models", name, SMALL.get(name))
+    images, truth = fields(range(4))
+    backbone = registry.backbone("test_resnet", None, False, 0)
+    network = model.network(KIND._replace(pretrained=pretrained), backbone, 0)
+    learning(network)
+    before = {name: part.clone() for name, part in backbone.state_dict().items()}
+    model.loss(network, images, truth).backward()
+    torch.optim.AdamW(model.groups(network), weight_decay=0.1).step()
+    early = ("network.conv1.", "network.bn1.", "network.layer1.")
+    told = [name for name in before if name.endswith(("conv1.weight", "conv2.weight", "running_mean"))]
+    kept = {name for name in told if before[name].equal(backbone.state_dict()[name])}
+    assert kept == ({name for name in told if name.startswith(early)} if pretrained else set())
 
 
 @pytest.mark.parametrize("settings", [{"dim": "40"}, {"heads": "3"}])

@@ -69,6 +69,21 @@ class Known(NamedTuple):
     """(k, attributes) long"""
 
 
+def freeze(backbone: Backbone, levels: int) -> None:
+    """Learn nothing in what leads to the first `levels` maps of the backbone's pyramid. The last map, which may be the
+    only one, is always learned."""
+    learned = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+    training = backbone.training
+    with torch.enable_grad():
+        maps = backbone.eval().pyramid(torch.zeros(1, 3, _PROBE, _PROBE, device=_device(backbone)))
+        last = min(levels, len(maps) - 1)
+        reached = torch.autograd.grad(maps[last - 1].sum(), learned, allow_unused=True) if last > 0 else []
+    backbone.train(training)
+    for parameter, gradient in zip(learned, reached, strict=False):
+        if gradient is not None:
+            parameter.requires_grad_(False)
+
+
 def known(cells: Cells, device: torch.device, most: int | None = None) -> Known:
     """The cells on a device; where there are more than `most`, the largest boxes, in their order."""
     boxes = torch.as_tensor(cells.boxes).float()

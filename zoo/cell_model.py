@@ -26,6 +26,8 @@ class FieldKind(NamedTuple):
     """Whether the true cells have masks"""
     most: int
     """Most true cells in one training field"""
+    pretrained: bool = False
+    """Whether the backbone starts from weights that were learned elsewhere"""
 
 
 @dataclass(frozen=True)

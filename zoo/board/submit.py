@@ -1,7 +1,8 @@
 """Take records into the leaderboard: only valid ones whose every figure follows from the raw values they store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -18,24 +19,44 @@ MOST_CLASSES = 200
 _SHOWN = 5
 
 
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+Row = TypeVar("Row", bound=_Keyed)
+"""A record of one kind or the other"""
+
+
 def submit(records: Sequence[Path], root: Path, benchmarks: Mapping[str, Benchmark]) -> list[Path]:
     """Check record files and copy them below `root` (`leaderboard/records`), all of them or none.
 
     `benchmarks` are today's, by name. Raises ZooError naming the file and what is wrong in it: a broken record, one
     of a benchmark or bank that has changed, figures that do not follow from the stored values.
     """
-    accepted: dict[str, tuple[Path, Record]] = {}
+
+    def wrong(record: Record, others: Iterable[tuple[Path, Record]]) -> list[str]:
+        return list(problems(record, benchmarks)) or list(_bank_problems(record, root, others))
+
+    return [store.write(record, root) for record in sound(records, store.read, wrong)]
+
+
+def sound(
+    records: Sequence[Path], read: Callable[[Path], Row], wrong: Callable[[Row, Iterable[tuple[Path, Row]]], list[str]]
+) -> list[Row]:
+    """The records of these files, each another row, with nothing wrong in any, given those before it. ZooError naming
+    the file and what is wrong in it, otherwise."""
+    accepted: dict[str, tuple[Path, Row]] = {}
     for path in records:
-        record = store.read(path)
+        record = read(path)
         form.no_repeats(path)
-        found = list(problems(record, benchmarks)) or list(_bank_problems(record, root, accepted.values()))
-        if found:
+        if found := wrong(record, accepted.values()):
             more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
             raise ZooError(f"{path}: {'; '.join(found[:_SHOWN] + more)}")
         if record.key in accepted:
             raise ZooError(f"{path}: is the same row as {accepted[record.key][0]}; give one of them")
         accepted[record.key] = path, record
-    return [store.write(record, root) for _, record in accepted.values()]
+    return [record for _, record in accepted.values()]
 
 
 def problems(record: Record, benchmarks: Mapping[str, Benchmark]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Linear heads on one embedding of the whole picture: class and attributes of its one cell, whose place is given."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attribute_heads import regress, squeeze
-from zoo.cell_layers import AttributeHead, known, unfold_backbone, words
+from zoo.cell_layers import AttributeHead, freeze, known, unfold_backbone, words
 from zoo.cell_losses import attribute_loss
 from zoo.cell_model import CellModel, FieldKind
 from zoo.cells import Cells
@@ -28,12 +29,16 @@ class AttributeHeads(CellModel):
     batch: int = 64
     c: float = 0.003
     """With `epochs=0`, the inverse of the penalty's strength, as in scikit-learn."""
+    frozen: int = 2
+    """Levels of a pretrained backbone, the finest first, that stay as they were"""
     smoothing: float = 0.0
     """Of the words in the loss, as people disagree on them: this part of the truth is spread over all words."""
 
     def network(self, kind: FieldKind, backbone: Backbone, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            if kind.pretrained:
+                freeze(backbone, self.frozen)
             return _Network(backbone, (kind.classes, *kind.attributes))
 
     def prepare(self, network: nn.Module, fields: Iterable[tuple[Tensor, Sequence[Cells]]]) -> None:
@@ -81,12 +86,16 @@ class _Network(nn.Module):
         self.head = AttributeHead(backbone.dim, sizes)
 
     def embedded(self, images: Tensor) -> Tensor:
-        return self.backbone.embed(self.backbone.hidden(images)).float()
+        """(b, d); in float32 unless it is being trained."""
+        exact = contextlib.nullcontext() if self.training else torch.autocast(images.device.type, enabled=False)
+        with exact:
+            return self.backbone.embed(self.backbone.hidden(images)).float()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Scores of the classes, then of each attribute's words, [(b, words)]."""
+        embedded = self.embedded(images)
         with torch.autocast(images.device.type, enabled=False):
-            return self.head(self.embedded(images))
+            return self.head(embedded)
 
 
 def _words(truth: Sequence[Cells], device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import box_iou, generalized_box_iou_loss, nms, roi_align
 
-from zoo.cell_layers import AttributeHead, Known, Pyramid, known, scaled, unfold_backbone, words
+from zoo.cell_layers import AttributeHead, Known, Pyramid, freeze, known, scaled, unfold_backbone, words
 from zoo.cell_losses import attribute_loss, centre_loss, label_loss, region_loss
 from zoo.cell_masks import cleaned, clipped, discs, tight
 from zoo.cell_model import CellModel, FieldKind
@@ -35,6 +35,9 @@ class CellNet(CellModel):
     """Rounds through the training fields; 0 = prepared only."""
     width: int = 64
     """Channels of the decoder."""
+    frozen: int = 2
+    """Levels of a pretrained backbone, the finest first, that stay as they were: they are the slowest to train and
+    know edges and colours already. Of a backbone with random weights none does"""
     explains: bool = True
     """false: neither attributes nor masks are learned, boxes and classes alone; masks are then ellipses and attributes
     the first word, to see what explaining costs"""
@@ -44,6 +47,8 @@ class CellNet(CellModel):
     def network(self, kind: FieldKind, backbone: Backbone, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            if kind.pretrained:
+                freeze(backbone, self.frozen)
             return _Network(kind, backbone, self.width, self.explains and kind.masks)
 
     def prepare(self, network: nn.Module, fields: Iterable[tuple[Tensor, Sequence[Cells]]]) -> None:
@@ -161,9 +166,9 @@ class _Network(nn.Module):
         """Scores of the classes (k, classes) and of each attribute's words, of all boxes of all fields in turn."""
         seen = [_wider(one) for one in boxes]
         fine = maps.fine if maps.region is None else torch.cat([maps.fine, maps.region.detach().softmax(1)], 1)
-        x = self.look_fine(roi_align(fine, seen, 28, 1 / 2, 2, True))
-        x = self.look_middle(torch.cat([x, roi_align(maps.middle, seen, 14, 1 / 4, 2, True)], 1))
-        x = self.look_deep(torch.cat([x, roi_align(maps.deep, seen, 7, 1 / 16, 2, True)], 1))
+        x = self.look_fine(roi_align(fine, seen, 28, 1 / 2, 1, True))
+        x = self.look_middle(torch.cat([x, roi_align(maps.middle, seen, 14, 1 / 4, 1, True)], 1))
+        x = self.look_deep(torch.cat([x, roi_align(maps.deep, seen, 7, 1 / 16, 1, True)], 1))
         every = torch.cat(boxes)
         size = ((every[:, 2:] - every[:, :2]).clamp_min(1) / 64).log()
         summary = self.summary(torch.cat([x.mean((2, 3)), x.amax((2, 3)), size], 1))

@@ -168,7 +168,7 @@ class _Network(nn.Module):
             decoder_ffn_dim=model.feedforward, encoder_attention_heads=model.heads,
             decoder_attention_heads=model.heads, dropout=model.dropout, num_queries=model.queries,
         )  # fmt: skip
-        self.backbone, self.frozen = backbone, model.frozen
+        self.backbone = backbone
         self.pyramid = Pyramid(backbone, (4, 8, 16, 32))
         *finer, coarsest = self.pyramid.channels
         self.project = nn.Conv2d(coarsest, dim, 1)
@@ -196,13 +196,6 @@ class _Network(nn.Module):
             for name, parameter in backbone.named_parameters():
                 if name.removeprefix("inner.").startswith(("network.conv1.", "network.layer1.")):
                     parameter.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "_Network":
-        super().train(mode)
-        if self.frozen:
-            for module in _norms(self.backbone):
-                module.eval()
-        return self
 
     def forward(self, images: Tensor) -> _Out:
         *finer, deep = self.pyramid(self.backbone, images)

@@ -17,7 +17,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, nms
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from zoo.cell_layers import AttributeHead, Known, Pyramid, known, unfold_backbone, words
+from zoo.cell_layers import AttributeHead, Known, Pyramid, freeze, known, unfold_backbone, words
 from zoo.cell_losses import attribute_loss, label_loss
 from zoo.cell_masks import apart, clipped, discs
 from zoo.cell_model import CellModel, FieldKind
@@ -40,12 +40,16 @@ class MaskRCNN(CellModel):
     """Channels of the pyramid and of the mask head; the paper has 256."""
     hidden: int = 256
     """Width of the box head's layers; the paper has 1024."""
+    frozen: int = 2
+    """Levels of a pretrained backbone, the finest first, that stay as they were, as torchvision's own do"""
     threshold: float = 0.5
     """Least certainty of a box that counts as a cell."""
 
     def network(self, kind: FieldKind, backbone: Backbone, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            if kind.pretrained:
+                freeze(backbone, self.frozen)
             return _Network(kind, backbone, self)
 
     def prepare(self, network: nn.Module, fields: Iterable[tuple[Tensor, Sequence[Cells]]]) -> None:

@@ -86,6 +86,7 @@ def ready(
         )  # fmt: skip
         fitted = fit(made, None, Clock())
         return made.method, fitted.backbone, fitted.state
+    setups.check_seed(seed)
     where = choose(device, precision)
     bare = setups.load_backbone(backbone or benchmark.backbone, weights, seed)[0]
     return registry.method(method, settings), AtPrecision(bare.requires_grad_(False), where), None

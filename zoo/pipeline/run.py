@@ -4,8 +4,10 @@ import datetime
 import importlib.metadata
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +40,9 @@ from zoo.record import (
 )
 from zoo.types import Adapting
 
+Row = TypeVar("Row")
+"""A record of one kind or the other"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -56,7 +61,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
     banks.audit(bank, setup.items, setup.test_items)
     path = out / _key(setup, bank)
     picture = path.with_suffix(".png")
-    found = _existing(path)
+    found = existing(path, store.read)
     plugins = [setup.method, setup.backbone] + ([setup.explainer] if setup.explainer else [])
     code = cache.all_code(*map(type, plugins))  # now: an edit during a long training is not what ran
     if found and found.provenance.code_sha256 == code:
@@ -168,12 +173,12 @@ def _key(setup: Setup, bank: Bank) -> str:
     return record_key(setup.benchmark.name, setup.backbone_name, setup.method_name, setup.explainer_name, digest)
 
 
-def _existing(path: Path) -> Record | None:
+def existing(path: Path, read: Callable[[Path], Row]) -> Row | None:
     """The record an earlier run left, unless it is damaged."""
     if not path.is_file():
         return None
     try:
-        return store.read(path)
+        return read(path)
     except ZooError as problem:
         say(f"made again: {problem}")
         return None

@@ -144,8 +144,7 @@ def setup(
     built_explainer = registry.explainer(explainer, for_explainer) if explainer else None
     if explainer and built_explainer:
         check(built_method, built_explainer, (method, explainer))
-    if not 0 <= seed < 1 << 32:
-        raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
+    check_seed(seed)
     where = choose(device, precision)
     chosen = choose_benchmark(benchmark, dataset, way, shot, bank, episodes)
     if built_explainer and built_explainer.needs == "attributes":
@@ -255,6 +254,12 @@ def view(benchmark: Benchmark) -> View:
     """How the benchmark's images are cut and resized: its own word, then the card's, then that for own data."""
     own = card.read(benchmark.dataset) if benchmark.dataset in load.cards() else load.OWN_VIEW
     return View(benchmark.crop or own.crop, benchmark.side or own.side)
+
+
+def check_seed(seed: int) -> None:
+    """ZooError for a seed that a generator does not take."""
+    if not 0 <= seed < 1 << 32:
+        raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
 
 
 def load_backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, str, str]:

@@ -9,7 +9,7 @@ from zoo import registry
 from zoo.board import form
 from zoo.board.cells import figures, store
 from zoo.board.store import one_line
-from zoo.board.submit import MOST_CLASSES, differences
+from zoo.board.submit import MOST_CLASSES, differences, sound
 from zoo.cell_record import FOLDER, CellRecord, folds_hash
 from zoo.cell_table import LEAST, Table
 from zoo.errors import ZooError, unknown
@@ -18,7 +18,6 @@ from zoo.record import Figure
 MOST_FIELDS = 20_000
 MOST_COUNTS = 20_000_000
 """Rows times classes times attributes times words, which the figures of attributes take in memory."""
-_SHOWN = 5
 _STEP = 1 / 65_534
 
 
@@ -27,18 +26,11 @@ def accept(records: Sequence[Path], root: Path, protocols: Mapping[str, str]) ->
 
     Raises ZooError naming the file and what is wrong in it; nothing is written, `store.write` does that.
     """
-    accepted: dict[str, tuple[Path, CellRecord]] = {}
-    for path in records:
-        record = store.read(path)
-        form.no_repeats(path)
-        found = list(problems(record, protocols)) or list(_fold_problems(record, root, accepted.values()))
-        if found:
-            more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-            raise ZooError(f"{path}: {'; '.join(found[:_SHOWN] + more)}")
-        if record.key in accepted:
-            raise ZooError(f"{path}: is the same row as {accepted[record.key][0]}; give one of them")
-        accepted[record.key] = path, record
-    return [record for _, record in accepted.values()]
+
+    def wrong(record: CellRecord, others: Iterable[tuple[Path, CellRecord]]) -> list[str]:
+        return list(problems(record, protocols)) or list(_fold_problems(record, root, others))
+
+    return sound(records, store.read, wrong)
 
 
 def problems(record: CellRecord, protocols: Mapping[str, str]) -> Iterator[str]:

@@ -24,8 +24,8 @@ from zoo.pipeline.cells.train import batch_of, train
 from zoo.pipeline.depthwise import fast_depthwise
 from zoo.pipeline.device import InTraining, peak_memory_mb
 from zoo.pipeline.fit import Clock
-from zoo.pipeline.progress import bar, say, training
-from zoo.pipeline.run import writable
+from zoo.pipeline.progress import bar, training
+from zoo.pipeline.run import existing, writable
 from zoo.record import Provenance, settings_hash
 
 BATCH = 8
@@ -50,7 +50,7 @@ def run(setup: CellSetup, out: Path, command: str) -> CellResult:
     code = cache.all_code(type(setup.model), type(setup.backbone()))
     path = out / _key(setup)
     picture = path.with_suffix(".png")
-    found = _existing(path)
+    found = existing(path, store.read)
     if found and found.provenance.code_sha256 == code and picture.is_file():
         return CellResult(found, path, picture, reused=True)
     writable(out)
@@ -163,14 +163,3 @@ def _key(setup: CellSetup) -> str:
         setup.device.precision,
     )  # fmt: skip
     return cell_record_key(setup.benchmark.name, setup.backbone_name, setup.model_name, digest)
-
-
-def _existing(path: Path) -> CellRecord | None:
-    """The record an earlier run left, unless it is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        return store.read(path)
-    except ZooError as problem:
-        say(f"made again: {problem}")
-        return None

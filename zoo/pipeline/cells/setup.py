@@ -12,9 +12,8 @@ from zoo.data.attributes import parts
 from zoo.data.cell_benchmark import CellBenchmark
 from zoo.data.fields import folds, load
 from zoo.data.fields.table import Fields
-from zoo.errors import ZooError
 from zoo.pipeline.device import Device, choose
-from zoo.pipeline.setup import load_backbone
+from zoo.pipeline.setup import check_seed, load_backbone
 from zoo.record import settings_hash
 from zoo.types import Backbone
 
@@ -49,7 +48,8 @@ class CellSetup:
         height, width = self.fields.pixels.shape[1:3]
         most = max((len(self.fields.cells[field].labels) for field in self.trained(number)), default=0)
         words = tuple(len(attribute.values) for attribute in self.fields.attributes)
-        return FieldKind(len(self.fields.classes), words, height, width, self.fields.drawn is not None, most)
+        classes, masks, pretrained = len(self.fields.classes), self.fields.drawn is not None, bool(self.weights_sha256)
+        return FieldKind(classes, words, height, width, masks, most, pretrained)
 
     def backbone(self) -> Backbone:
         """The starting backbone, fresh for each fold."""
@@ -75,8 +75,7 @@ def setup(
     """Resolve every name, read the fields and the weights. ZooError for the first thing that is wrong; what is quick to
     check comes first."""
     model = registry.build("cell_models", method, settings)
-    if not 0 <= seed < 1 << 32:
-        raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
+    check_seed(seed)
     where = choose(device, precision)
     chosen = cell_benchmark.read(benchmark or "smear_fields")
     name = backbone or chosen.backbone

@@ -44,7 +44,7 @@ def train(
     `checkpoint` at once: a run that was killed goes on from there to the same result, because each epoch draws from
     generators of its own.
     """
-    network.to(device.name)
+    network.to(device.name).to(memory_format=torch.channels_last)
     order = [_batches(chosen, model.batch, seed, epoch) for epoch in range(model.epochs)]
     total = sum(map(len, order))
     parts: dict[str, Any] = {"network": network}
@@ -52,7 +52,7 @@ def train(
     schedule: Any = None
     if total:
         groups = model.groups(network)
-        optimiser = torch.optim.AdamW(groups, weight_decay=model.decay)
+        optimiser = torch.optim.AdamW(groups, weight_decay=model.decay, fused=True)
         highest = [group["lr"] for group in groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, highest, total_steps=max(total, 2))
         parts |= {"optimiser": optimiser, "schedule": schedule}
@@ -67,11 +67,12 @@ def train(
     done = begun_at = sum(map(len, order[:start]))
     with fast_depthwise(nn.ModuleDict({"network": network}), device.name == "cpu" and device.precision == "bf16"):
         for epoch in range(start, model.epochs):
-            network.train()
+            learning(network)
             views = torch.Generator().manual_seed(hash_seed(seed, epoch))
             with _drawing(seed, epoch + 1, device):
                 for batch in order[epoch]:
                     images, truth = augment(*batch_of(fields, batch, device), views)
+                    images = images.contiguous(memory_format=torch.channels_last)
                     with device.autocast():
                         loss = model.loss(network, images, truth)
                     if not loss.detach().isfinite():
@@ -90,6 +91,14 @@ def train(
             _write(checkpoint, parts, epoch + 1, before + time.monotonic() - began)
     network.eval()
     return TrainedCells(network, before + time.monotonic() - began if done > begun_at or not saved else before)
+
+
+def learning(network: nn.Module) -> None:
+    """In train mode; but a BatchNorm whose weights are not learned keeps its statistics as well."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine and not module.weight.requires_grad:
+            module.eval()
 
 
 def batch_of(fields: Fields, numbers: np.ndarray, device: Device) -> tuple[Tensor, list[Cells]]:
