@@ -31,7 +31,7 @@ def test_a_pair_a_missed_one_and_a_spurious_one() -> None:
     assert np.allclose(made.score, [0.6, np.nan, 0.9], equal_nan=True)
     assert made.hit.tolist() == [True, False, False]
     assert made.largest.tolist() == [True, False, False]  # the first of two of 100 pixels
-    assert made.surest.tolist() == [False, False, True]
+    assert made.largest_found.tolist() == [False, False, True]
     assert made.box_jaccard.tolist() == [0.8, 0, 0]
     assert made.cell_jaccard.tolist() == [0.8, 0, 0]
     assert made.nucleus_jaccard.tolist() == [40 / 50, 0, 0]
@@ -116,7 +116,7 @@ def test_no_cells_on_either_side() -> None:
     spurious = rows(nothing, one)
     assert spurious.real.tolist() == [False]
     assert spurious.cell_jaccard.tolist() == [0]
-    assert spurious.surest.tolist() == [True]
+    assert spurious.largest_found.tolist() == [True]
     assert len(joined([rows(one, nothing), rows(nothing, nothing, 1), spurious]).field) == 2
     with pytest.raises(ValueError, match="no field"):
         joined([])

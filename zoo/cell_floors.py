@@ -74,9 +74,9 @@ def says(name: Floor, table: Table, folds: np.ndarray, of_folds: Sequence[Consta
     nothing = np.full(len(fold), np.nan)
     return true._replace(
         seen=np.ones(len(fold), bool), found_label=label.astype(np.int64), found_nc=nc, found_ratio=over,
-        found_attributes=words.reshape(true.true_attributes.shape), surest=true.largest, score=np.ones(len(fold)),
-        hit=np.zeros(len(fold), bool), box_jaccard=nothing, cell_jaccard=nothing, nucleus_jaccard=nothing,
-        cytoplasm_jaccard=nothing,
+        found_attributes=words.reshape(true.true_attributes.shape), largest_found=true.largest,
+        score=np.ones(len(fold)), hit=np.zeros(len(fold), bool), box_jaccard=nothing, cell_jaccard=nothing,
+        nucleus_jaccard=nothing, cytoplasm_jaccard=nothing,
     )  # fmt: skip
 
 

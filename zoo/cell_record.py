@@ -19,7 +19,7 @@ FOLDER = "cells"
 MOST_ROWS = 50_000
 """True and spurious cells of a record, so that a thousand resamples of a stranger's file take minutes at most."""
 MOST_ATTRIBUTES = 20
-_FLAGS = ("real", "seen", "hit", "largest", "surest")
+_FLAGS = ("real", "seen", "hit", "largest", "largest_found")
 _FRACTIONS = (
     "score", "box_jaccard", "cell_jaccard", "nucleus_jaccard", "cytoplasm_jaccard", "true_nc", "found_nc",
 )  # fmt: skip
@@ -42,7 +42,7 @@ class Columns(_Strict):
     rows: Annotated[int, Field(ge=0, le=MOST_ROWS)]
     field: str
     flags: str
-    """The sum of 1 real, 2 seen, 4 hit, 8 largest, 16 surest"""
+    """The sum of 1 real, 2 seen, 4 hit, 8 largest, 16 largest found"""
     true_label: str
     found_label: str
     score: str

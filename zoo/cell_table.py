@@ -41,8 +41,8 @@ class Table(NamedTuple):
     """(n,) bool: the found cell is right in COCO's matching, of boxes at IoU 0.5 within a class, most certain first"""
     largest: np.ndarray
     """(n,) bool: of the true cells of its field the one with the largest box, the first of equals"""
-    surest: np.ndarray
-    """(n,) bool: of the found cells of its field the one with the highest score, of equals that with the largest box"""
+    largest_found: np.ndarray
+    """(n,) bool: of the found cells of its field the one with the largest box, of equals the most certain"""
     box_jaccard: np.ndarray
     """(n,) in 0..1, as the three below: |A and B| / |A or B| of the boxes"""
     cell_jaccard: np.ndarray
@@ -112,7 +112,8 @@ def rows(truth: Cells, found: Cells, field: int = 0) -> Table:
         true_label=_take(truth.labels, true_at, -1), found_label=_take(found.labels, found_at, -1),
         score=_take(found.scores.astype(np.float64), found_at, np.nan),
         hit=_take(_hits(truth, found, boxes), found_at, False),
-        largest=_take(_first(_areas(truth.boxes)), true_at, False), surest=_take(_surest(found), found_at, False),
+        largest=_take(_first(_areas(truth.boxes)), true_at, False),
+        largest_found=_take(_largest_found(found), found_at, False),
         box_jaccard=_of_pairs(boxes, true_at, beside),
         cell_jaccard=jaccards[0], nucleus_jaccard=jaccards[1], cytoplasm_jaccard=jaccards[2],
         true_nc=true_nc, found_nc=found_nc, true_ratio=ratio(true_nc), found_ratio=np.nan_to_num(ratio(found_nc)),
@@ -230,9 +231,9 @@ def _first(values: np.ndarray) -> np.ndarray:
     return np.arange(len(values)) == (values.argmax() if len(values) else -1)
 
 
-def _surest(found: Cells) -> np.ndarray:
-    sure = found.scores == found.scores.max(initial=-np.inf)
-    return _first(np.where(sure, _areas(found.boxes), -1))
+def _largest_found(found: Cells) -> np.ndarray:
+    areas = _areas(found.boxes)
+    return _first(np.where(areas == areas.max(initial=-np.inf), found.scores, -1))
 
 
 def _take(values: np.ndarray, at: np.ndarray, missing: float) -> np.ndarray:

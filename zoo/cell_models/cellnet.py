@@ -31,7 +31,7 @@ class CellNet(CellModel):
     in Panoptic-DeepLab (Cheng et al., CVPR 2020). Class and attributes are read from a cut-out of the maps, in which
     the nucleus and the cytoplasm that were found are two of the channels."""
 
-    epochs: int = 16
+    epochs: int = 12
     """Rounds through the training fields; 0 = prepared only."""
     width: int = 64
     """Channels of the decoder."""

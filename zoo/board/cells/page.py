@@ -14,7 +14,7 @@ from zoo.record import Figure
 _NOTES = """\
 True and found cells of a field are paired by the Hungarian assignment on the IoU of their masks (of their boxes where \
 there are none); from 0.5 on they are the same cell. *Cell accuracy* counts a missed cell and a spurious one as one \
-mistake each; *field accuracy* is whether the most certain found cell has the class of the field's largest true one, \
+mistake each; *field accuracy* is whether the largest found cell has the class of the field's largest true one, \
 wherever it is; *AP 0.5* is COCO's, on boxes. *Jaccard* and *Dice* are means over true and spurious cells, 0 for what \
 is missed or spurious. *N:C NMSE* is the sum of squared errors of N/(N+C) over the sum of its squares, a missed cell \
 found as 0; *of variance* divides by the squares around the mean instead; *N/C NMSE* is of N/C. *Within-class \

@@ -121,7 +121,8 @@ def _table(record: CellRecord) -> Iterator[str]:
         (alone & (overlap > LEAST + _STEP), f"a missed cell has an IoU above {LEAST}"),
         (~np.isnan(table.true_nc) & table.spurious, "a spurious cell has a true N:C"),
         (np.isnan(table.found_nc) | (alone & (table.found_nc > 0)), "a missed cell has an N:C"),
-        (table.largest & ~table.real | table.surest & ~table.seen | table.hit & ~table.seen, "a flag has no cell"),
+        (table.largest & ~table.real, "a flag has no cell"),
+        ((table.largest_found | table.hit) & ~table.seen, "a flag has no cell"),
     ):
         if wrong.any():
             yield f"cells: {text} (row {int(wrong.argmax())})"
@@ -130,26 +131,19 @@ def _table(record: CellRecord) -> Iterator[str]:
 
 
 def _flags(table: Table, fields: int, classes: int) -> Iterator[str]:
-    """One true cell of each field is its largest, one found cell its surest, and no more cells hit than there are."""
+    """One true cell of each field is its largest, one found cell its largest, and no more cells hit than there are."""
     for flags, cells, text in (
         (table.largest, table.real, "largest true cell"),
-        (table.surest, table.seen, "most certain found cell"),
+        (table.largest_found, table.seen, "largest found cell"),
     ):
         has = np.bincount(table.field[cells], minlength=fields) > 0
         if (np.bincount(table.field[flags], minlength=fields) != has).any():
             yield f"cells: a field has none, or more than one, {text}"
-    sure = np.maximum.reduceat(np.nan_to_num(table.score), starts) if len(starts := _starts(table)) else np.zeros(0)
-    if (table.score < np.repeat(sure, np.diff(starts, append=len(table.field))))[table.surest].any():
-        yield "cells: a most certain found cell is not"
     known = table.true_label >= 0
     true = np.bincount(table.field[known] * classes + table.true_label[known], minlength=fields * classes)
     hit = np.bincount(table.field[table.hit] * classes + table.found_label[table.hit], minlength=fields * classes)
     if (hit > true).any():
         yield "cells: more found cells of a class are right than a field has"
-
-
-def _starts(table: Table) -> np.ndarray:
-    return np.flatnonzero(np.diff(table.field, prepend=-1))
 
 
 def _fold_problems(record: CellRecord, root: Path, others: Iterable[tuple[Path, CellRecord]]) -> Iterator[str]:
