@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cell_records
 from records import drawn, explained, record
 
 from zoo.board import store
+from zoo.board.cells import store as cell_store
+from zoo.cell_record import CellRecord
 from zoo.record import BankSpec, Record
 
 PBC = ["basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet"]
@@ -81,4 +84,27 @@ def write(root: Path, *found: Record) -> Path:
         path = store.write(one, root)
         if one.explainer:
             path.with_suffix(".png").write_bytes(png())
+    return root
+
+
+def of_cells() -> Iterator[CellRecord]:
+    """Two models, one of them with two training seeds."""
+    for seed in (0, 1):
+        yield cell_records.record(seed)
+    yield cell_records.record(0, 0.3, model="watershed", model_settings={"epochs": 0}, draw=5)
+
+
+def hostile_cells() -> CellRecord:
+    """As `hostile`, of a cell model."""
+    return cell_records.record(
+        benchmark="toy_cells", classes=[EVIL, "monocyte", "blast"], dataset=EVIL, subset=EVIL,
+        model_settings={EVIL: EVIL}, command=f"zoo run; {EVIL}", device=EVIL, weights=EVIL, bank_sha256=EVIL,
+        item_set_sha256=EVIL, weights_sha256=EVIL, benchmark_sha256=EVIL, seconds={EVIL: 1.0, "train": 2.0},
+    )  # fmt: skip
+
+
+def write_cells(root: Path, *found: CellRecord) -> Path:
+    """The records of cells below `root`, each with a gallery."""
+    for one in found:
+        cell_store.write(one, root).with_suffix(".png").write_bytes(png())
     return root

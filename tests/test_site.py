@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from zoo import cli, registry
 from zoo.board import tables
+from zoo.board.cells import columns, rows
 from zoo.board.site import build, matrix, naming, plots, plugins, serve, svg
 from zoo.errors import ZooError
 from zoo.record import Figure
@@ -47,13 +48,15 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    return build.build(sites.write(folder / "records", *sites.records()), folder / "out").parent
+    root = sites.write(folder / "records", *sites.records())
+    return build.build(sites.write_cells(root, *sites.of_cells()), folder / "out").parent
 
 
 @pytest.fixture(scope="module")
 def crafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crafted")
-    return build.build(sites.write(folder / "records", sites.hostile()), folder / "out").parent
+    root = sites.write(folder / "records", sites.hostile())
+    return build.build(sites.write_cells(root, sites.hostile_cells()), folder / "out").parent
 
 
 def pages(folder: Path) -> dict[Path, Page]:
@@ -70,6 +73,7 @@ def test_there_is_a_page_of_every_kind(site: Path) -> None:
     assert counts["."] == 6
     assert counts["boards"] == 5
     assert counts["rows"] == 3 * 3 + 2 + 2 + 1
+    assert counts["cells"] == 1
     assert {file.stem for file in (site / "methods").glob("*.html")} >= {*registry.own("methods"), "tim"}
     assert {file.stem for file in (site / "explainers").glob("*.html")} >= {*registry.own("explainers")}
 
@@ -122,6 +126,26 @@ def test_a_board_shows_ranks_intervals_and_the_paper_apart(site: Path) -> None:
     assert "97.00 (95.7 to 97.9) reported" in page.text  # Wilson's interval of 968 images
 
 
+def test_a_board_of_cells_has_its_figures_floors_pictures_and_commands(site: Path) -> None:
+    text = one(site, "cells/toy_fields-*.html").read_text("utf-8")
+    page = Page(text)
+    for wanted in ("Classes and places", "Masks and N:C", "Attributes", "Each attribute: accuracy", "Origin"):
+        assert wanted in page.text, wanted
+    assert "40 fields tested, 2 folds" in page.text
+    assert "conv4, 2 training seeds" in page.text
+    assert page.text.index("cellnet") < page.text.index("watershed")  # the better one first
+    assert page.text.count("majority") > 3
+    assert "zoo run --method cellnet --benchmark toy_fields" in page.text
+    assert len(page.every("img")) == 3
+    records = [link.get("href") or "" for link in page.every("a") if (link.get("href") or "").endswith(".json")]
+    assert len(records) == 3
+    front = (site / "index.html").read_text("utf-8")
+    assert f'href="cells/{one(site, "cells/toy_fields-*.html").name}"' in front
+    row = rows.rows(rows.boards(sites.of_cells())[0])[0]
+    value, _, interval = columns.shown("cell_accuracy", row.figure("cell_accuracy")).partition(" ")
+    assert f"<b>{value}</b> <span class=\"range\">{interval[1:-1].replace('-', chr(0x2013))}</span>" in text
+
+
 def test_transductive_rows_are_ranked_apart(site: Path) -> None:
     text = one(site, "boards/toy_3way_5shot-*.html").read_text("utf-8")
     assert text.index("Inductive rows, measured") < text.index("Transductive rows, which see")
@@ -149,11 +173,11 @@ def test_synthetic_and_stale_boards_say_so(site: Path, tmp_path: Path) -> None:
 def test_records_and_galleries_are_copied_as_they_are(site: Path) -> None:
     root = site.parent / "records"
     originals = [file for file in root.rglob("*.json")]
-    assert len(originals) == 17
+    assert len(originals) == 20
     for file in originals:
         assert (site / "records" / file.relative_to(root)).read_bytes() == file.read_bytes()
     assert {file.read_bytes() for file in (site / "pictures").iterdir()} == {sites.png()}
-    assert len(list((site / "pictures").iterdir())) == 3
+    assert len(list((site / "pictures").iterdir())) == 6
     gallery = Page((site / "gallery.html").read_text("utf-8"))
     assert [one["width"] for one in gallery.every("img")] == ["3"] * 3
 

@@ -11,10 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoo import atomic, paths, registry
 from zoo.board import explained, published, store
+from zoo.board.cells import store as cell_store
 from zoo.board.published import Published
-from zoo.board.site import figures, plugins, svg
+from zoo.board.site import cells, figures, plugins, svg
 from zoo.board.site.naming import slug
 from zoo.board.site.view import Entry, Sheet, View, view
+from zoo.cell_record import CellRecord
 from zoo.data import benchmark
 from zoo.errors import ZooError
 from zoo.record import Record
@@ -32,7 +34,10 @@ def build(root: Path, out: Path, papers: Published | None = None, protocols: Map
     if protocols is None:
         protocols = {name: benchmark.benchmark(name).sha256 for name in benchmark.names()}
     _ours(out)
-    found = view(store.find(root), papers, protocols, lambda record: _gallery(root, record))
+    of_cells = cells.sheets(
+        cell_store.find(root), papers, cell_store.protocols(), lambda record: _gallery(root, record)
+    )  # fmt: skip
+    found = view(store.find(root), of_cells, papers, protocols, lambda record: _gallery(root, record))
     written = []
     for name, text in _pages(found):
         store.write_text(out / name, text)
@@ -45,6 +50,13 @@ def build(root: Path, out: Path, papers: Published | None = None, protocols: Map
             _copy_record(root, record, out)
             written.append(f"records/{record.key}")
         for picture in entry.pictures:
+            _copy(picture.file, out / picture.page)
+            written.append(picture.page)
+    for sheet in found.cells:
+        for record in sheet.board.records:
+            _copy_record(root, record, out)
+            written.append(f"records/{record.key}")
+        for picture in sheet.pictures:
             _copy(picture.file, out / picture.page)
             written.append(picture.page)
     _sweep(out, written)
@@ -61,6 +73,8 @@ def _pages(found: View) -> Iterator[tuple[str, str]]:
         yield sheet.page, _render("board", "../", {"sheet": sheet, "family": families[sheet.family]})
         for entry in sheet.entries:
             yield entry.page, _render("row", "../", {"entry": entry})
+    for sheet in found.cells:
+        yield sheet.page, _render("cells", "../", {"sheet": sheet})
     methods = found.methods()
     for name in sorted({*registry.names("methods"), *methods}):
         rows = methods.get(name, [])
@@ -138,16 +152,18 @@ def safe_command(command: str) -> bool:
     return command.startswith("zoo ") and not set(command) & set(";|&$`<>\\\n\r!(){}")
 
 
-def _gallery(root: Path, record: Record) -> Path | None:
+def _gallery(root: Path, record: Record | CellRecord) -> Path | None:
     """The picture that the run drew beside its record."""
     beside = (root / record.key).with_suffix(".png")
     return beside if beside.is_file() else None
 
 
-def _copy_record(root: Path, record: Record, out: Path) -> None:
+def _copy_record(root: Path, record: Record | CellRecord, out: Path) -> None:
     source = root / record.key
     if source.is_file():
         _copy(source, out / "records" / record.key)
+    elif isinstance(record, CellRecord):
+        cell_store.write(record, out / "records")
     else:
         store.write(record, out / "records")
 

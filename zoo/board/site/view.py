@@ -14,7 +14,9 @@ from zoo.board.explained import Block
 from zoo.board.published import Published, Reported
 from zoo.board.rows import MAIN, Board, Row
 from zoo.board.site import matrix, plugins
+from zoo.board.site.cells import CellSheet
 from zoo.board.site.naming import distinguish, grouped, slug
+from zoo.board.site.pictures import drawn
 from zoo.record import ExplanationRow, Figure, Record, settings_hash
 
 
@@ -217,6 +219,7 @@ class View(NamedTuple):
     """Everything there is to show."""
 
     sheets: list[Sheet]
+    cells: list[CellSheet]
     papers: Published
 
     @property
@@ -235,10 +238,10 @@ class View(NamedTuple):
 
 
 def view(
-    records: Iterable[Record], papers: Published, protocols: Mapping[str, str],
+    records: Iterable[Record], cells: list[CellSheet], papers: Published, protocols: Mapping[str, str],
     pictures: Callable[[Record], Path | None],
 ) -> View:  # fmt: skip
-    """The boards of the records.
+    """The boards of the records, beside those of cells.
 
     protocols: name -> SHA-256 of each benchmark as it is today. pictures: where the gallery of a record lies, if it
     has one.
@@ -255,16 +258,9 @@ def view(
             entry.explained = [Explained(entry, block) for block in explained.blocks(own)]
             entry.pictures = [p for record in entry.row.records if (p := _picture(entry, record, pictures(record)))]
         sheets.append(sheet)
-    return View(sheets, papers)
+    return View(sheets, cells, papers)
 
 
 def _picture(entry: Entry, record: Record, file: Path | None) -> Picture | None:
-    """None for a file that is not a PNG, whatever its name says."""
-    if file is None:
-        return None
-    with file.open("rb") as opened:
-        head = opened.read(24)
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
-        return None
-    size = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    return Picture(entry, record, file, f"pictures/{settings_hash(record.key)[:12]}.png", *size)
+    found = drawn(file, record.key)
+    return found and Picture(entry, record, found.file, found.page, found.width, found.height)
