@@ -13,8 +13,10 @@ from zoo.data import banks
 from zoo.errors import ZooError
 from zoo.pipeline import explain, explained
 from zoo.pipeline import run as running
+from zoo.pipeline.fit import checkpoint
 from zoo.pipeline.run import Result
 from zoo.pipeline.setup import setup
+from zoo.types import Learned
 
 COLOURS = {"amber": (220, 170, 60), "blue": (70, 80, 200), "rose": (210, 80, 130)}
 
@@ -147,6 +149,17 @@ def test_the_classifier_never_trains_on_test_items(cells: Path) -> None:
     made = setup("stn", dataset=str(cells), way=3, shot=2, backbone="conv4", settings={"epochs": "1"})
     assert not set(made.train_items) & set(made.split.test)
     assert not set(made.train_items) & set(made.split.validation)
+
+
+def test_rows_that_differ_in_judging_alone_share_a_training(cells: Path) -> None:
+    def place(**settings: str) -> Path:
+        made = setup("stn", dataset=str(cells), way=3, shot=2, backbone="conv4", settings={"epochs": "1"} | settings)
+        assert isinstance(made.method, Learned)
+        return checkpoint(made, made.method)
+
+    assert place(rule="min") == place()
+    assert place(pairs="paper") != place()
+    assert place(rule="min", patience="1") != place(patience="1")  # what stops a training early is part of it
 
 
 def test_record_is_plain_json_without_paths(cells: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import contextlib
 import copy
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 from zoo.ops import descend, one_hot, unit
-from zoo.types import Backbone, Support
+from zoo.types import Adapting, Backbone, Support
 from zoo.weights import folded
 
 SHARPNESS = 10.0
@@ -125,6 +126,30 @@ def adapted(
             learner(images)
         learner.eval()
     return learner
+
+
+@dataclass(frozen=True)
+class FewSteps(Adapting):
+    """What a few gradient steps on the supports, through the whole backbone and a head from zero, lead to. `fit`, which
+    sees embeddings alone, takes the same steps on the head alone."""
+
+    steps: int = 3
+    """Gradient steps an episode."""
+    step_rate: float = 0.05
+    """Learning rate of these steps."""
+
+    def adapt(
+        self, backbone: Backbone, state: nn.Module | None, images: Tensor, labels: Tensor, random: torch.Generator
+    ) -> tuple[Backbone, Any]:
+        learner = adapted(backbone, images, labels, self.steps, self.step_rate)
+        return learner.backbone, Head(learner.weight.detach(), learner.bias.detach())
+
+    def fit(self, state: nn.Module | None, support: Support) -> Head:
+        rate = torch.tensor(self.step_rate, device=support.features.device)
+        return learn_head(support, self.steps, Head(rate, rate))
+
+    def scores(self, params: Head, features: Tensor) -> Tensor:
+        return params.scores(features)
 
 
 def tune(parameters: Iterable[Tensor], loss: Callable[[], Tensor], steps: int, rate: float) -> None:

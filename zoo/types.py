@@ -184,6 +184,9 @@ class Adapting(Method):
 class Learned(Method):
     """A method that trains the backbone on the training split before any episode is drawn."""
 
+    judges: ClassVar[tuple[str, ...]] = ()
+    """Settings that change how queries are judged and nothing of the training: rows that differ in them share one."""
+
     epochs: int = 20
     """Rounds through the training images; 0 = the backbone as it is given."""
     batch: int = 64

@@ -1,30 +1,25 @@
 """MAML: learns weights from which a few gradient steps on the supports, through the whole backbone, suffice."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.episodic import Episodic
-from zoo.inner import Head, Learner, adapted, learn2learn, learn_head
-from zoo.types import Adapting, Backbone, Support
+from zoo.inner import FewSteps, Learner, learn2learn
+from zoo.types import Backbone
 
 
 @dataclass(frozen=True)
-class MAML(Adapting, Episodic):
+class MAML(FewSteps, Episodic):
     """Finn, Abbeel & Levine, ICML 2017, on learn2learn: the queries' loss after the steps is followed back to the
     weights before them. Ours: a head that starts from zero on unit embeddings, and the first-order form unless asked
-    otherwise. `fit`, which sees embeddings alone, takes the same steps on the head alone."""
+    otherwise."""
 
     paper: ClassVar[str] = "Finn et al., Model-Agnostic Meta-Learning, ICML 2017, arXiv 1703.03400"
     epochs: int = 5
     """Rounds through the training images, in episodes; 0 = the backbone as it is given."""
-    steps: int = 3
-    """Gradient steps an episode."""
-    step_rate: float = 0.05
-    """Learning rate of these steps."""
     first_order: bool = True
     """Whether the gradient leaves out how the steps depend on the weights; false takes several times as long."""
 
@@ -35,16 +30,3 @@ class MAML(Adapting, Episodic):
         for _ in range(self.steps):
             learner.adapt(F.cross_entropy(learner(support.features), support.labels), allow_unused=True)
         return F.cross_entropy(learner(query), truth)
-
-    def adapt(
-        self, backbone: Backbone, state: nn.Module | None, images: Tensor, labels: Tensor, random: torch.Generator
-    ) -> tuple[Backbone, Any]:
-        learner = adapted(backbone, images, labels, self.steps, self.step_rate)
-        return learner.backbone, Head(learner.weight.detach(), learner.bias.detach())
-
-    def fit(self, state: nn.Module | None, support: Support) -> Head:
-        rate = torch.tensor(self.step_rate, device=support.features.device)
-        return learn_head(support, self.steps, Head(rate, rate))
-
-    def scores(self, params: Head, features: Tensor) -> Tensor:
-        return params.scores(features)

@@ -1,30 +1,27 @@
 """Reptile: moves the weights toward where a few gradient steps on an episode lead, again and again."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.episodic import Episodic
-from zoo.inner import Head, adapted, learn_head
-from zoo.types import Adapting, Backbone, Support
+from zoo.inner import FewSteps, adapted
+from zoo.types import Backbone
 
 
 @dataclass(frozen=True)
-class Reptile(Adapting, Episodic):
+class Reptile(FewSteps, Episodic):
     """Nichol, Achiam & Schulman, 2018, algorithm 1: weights before minus weights after the steps serve as the
-    gradient. Ours: a head that starts from zero on unit embeddings. `fit`, which sees embeddings alone, takes the same
-    steps on the head alone."""
+    gradient. Ours: a head that starts from zero on unit embeddings."""
 
     paper: ClassVar[str] = "Nichol et al., On First-Order Meta-Learning Algorithms, 2018, arXiv 1803.02999"
     epochs: int = 5
     """Rounds through the training images, in episodes; 0 = the backbone as it is given."""
     steps: int = 4
     """Gradient steps an episode, in training on all of its images."""
-    step_rate: float = 0.05
-    """Learning rate of these steps."""
 
     def objective(self, backbone: Backbone, state: nn.Module | None, images: Tensor, labels: Tensor) -> Tensor:
         number = labels.unique_consecutive(return_inverse=True)[1]
@@ -36,16 +33,3 @@ class Reptile(Adapting, Episodic):
         with torch.no_grad():
             loss = F.cross_entropy(learner(images), number)
         return loss + way_back - way_back.detach()  # the value of the one, the gradient of the other
-
-    def adapt(
-        self, backbone: Backbone, state: nn.Module | None, images: Tensor, labels: Tensor, random: torch.Generator
-    ) -> tuple[Backbone, Any]:
-        learner = adapted(backbone, images, labels, self.steps, self.step_rate)
-        return learner.backbone, Head(learner.weight.detach(), learner.bias.detach())
-
-    def fit(self, state: nn.Module | None, support: Support) -> Head:
-        rate = torch.tensor(self.step_rate, device=support.features.device)
-        return learn_head(support, self.steps, Head(rate, rate))
-
-    def scores(self, params: Head, features: Tensor) -> Tensor:
-        return params.scores(features)

@@ -19,6 +19,7 @@ class STN(Learned):
     paper leaves open is ours: L2 distance of unit embeddings, score = -mean (or -min) distance to the supports."""
 
     paper: ClassVar[str] = "Tummala & Suresh, Explainable Siamese twin network, 2023, doi 10.1007/s11517-023-02804-3"
+    judges: ClassVar[tuple[str, ...]] = ("rule",)
     pairs: Literal["batch", "paper"] = "batch"
     """batch: all pairs of balanced batches; paper: one sampled partner an image and epoch, 20 pairs in 20 epochs"""
     margin: float = 1.0

@@ -116,7 +116,9 @@ def checkpoint(setup: Setup, method: Learned) -> Path:
     images = (setup.base_items.sha256, setup.train_items.tolist())
     images += (setup.validation_items.tolist(), setup.benchmark.bank.model_dump()) if method.patience else ()
     start = (setup.backbone_name, setup.weights_sha256, setup.seed)
-    return cache.place("trained", ".pt", setup.method_name, asdict(method), start, images, where, source)
+    judging = () if method.patience else method.judges  # what stops a training early is part of it
+    settings = {name: value for name, value in asdict(method).items() if name not in judging}
+    return cache.place("trained", ".pt", setup.method_name, settings, start, images, where, source)
 
 
 def train_on(setup: Setup, method: Learned, processes: int = 1) -> train.Trained:
