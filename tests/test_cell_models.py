@@ -325,11 +325,24 @@ def test_a_pretrained_backbone_keeps_its_finest_levels_in_training(name: str, pr
     assert kept == ({name for name in told if name.startswith(early)} if pretrained else set())
 
 
-@pytest.mark.parametrize("settings", [{"dim": "40"}, {"heads": "3"}])
-def test_sizes_that_do_not_fit_are_said_in_one_line(settings: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"dim": "40"}, "multiple of 16"), ({"heads": "3"}, "multiple of 16"), ({"stride": "8"}, "16 or 32")],
+)
+def test_sizes_that_do_not_fit_are_said_in_one_line(settings: dict[str, str], said: str) -> None:
     model = registry.build("cell_models", "hemax", settings)
-    with pytest.raises(ZooError, match="multiple of 16"):
+    with pytest.raises(ZooError, match=said):
         begun(model)
+
+
+@pytest.mark.parametrize("stride", [16, 32])
+def test_hemax_reads_places_a_stride_apart_and_draws_masks_at_an_eighth_of_it(stride: int) -> None:
+    model = registry.build("cell_models", "hemax", {**SMALL["hemax"], "stride": str(stride)})
+    network, images = begun(model).eval(), fields(range(2))[0]
+    out = network(images)
+    assert out.maps[0].shape[-2:] == (64 // stride, 96 // stride)
+    masks = network.masks(out, torch.tensor([0]), torch.tensor([3]))
+    assert masks.shape == (1, 2, 8 * 64 // stride, 8 * 96 // stride)
 
 
 def test_watershed_says_what_it_cannot_do() -> None:

@@ -52,6 +52,8 @@ class HemaX(CellModel):
     """Learning rate of the backbone, as a part of `rate`; 0 = the backbone stays as it is."""
     clip: float = 0.1
     """Longest gradient, longer ones are scaled down to it; 0 = as they are."""
+    stride: int = 32
+    """Pixels between the places that the transformer reads: 32 as in the paper, 16 for small fields."""
     queries: int = 10
     """Most cells that can be found in a field."""
     layers: int = 6
@@ -76,6 +78,8 @@ class HemaX(CellModel):
                 f"hemax: dim={self.dim}, heads={self.heads}: give a dim that is a multiple of 16 and of heads, and "
                 "heads that are a multiple of 8, as in --set dim=64 --set heads=8"
             )
+        if self.stride not in (16, 32):
+            raise ZooError(f"hemax: stride={self.stride}: give 16 or 32")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return _Network(kind, backbone, self)
@@ -156,7 +160,8 @@ class _Out(NamedTuple):
     attention: Tensor | None
     """(b, q, heads, h, w)"""
     maps: list[Tensor]
-    """What the mask head reads: projected maps (b, d, h, w), and the backbone's at strides 16, 8, 4"""
+    """What the mask head reads: projected maps (b, d, h, w), and the backbone's at a half, a quarter and an eighth of
+    the stride"""
 
 
 class _Network(nn.Module):
@@ -169,7 +174,7 @@ class _Network(nn.Module):
             decoder_attention_heads=model.heads, dropout=model.dropout, num_queries=model.queries,
         )  # fmt: skip
         self.backbone = backbone
-        self.pyramid = Pyramid(backbone, (4, 8, 16, 32))
+        self.pyramid = Pyramid(backbone, [model.stride // part for part in (8, 4, 2, 1)])
         *finer, coarsest = self.pyramid.channels
         self.project = nn.Conv2d(coarsest, dim, 1)
         self.position = DetrSinePositionEmbedding(dim // 2, normalize=True)
@@ -218,7 +223,8 @@ class _Network(nn.Module):
         return _Out(scores, boxes, self.said(said[-1]), attention, [projected, *finer[::-1]])
 
     def masks(self, out: _Out, field: Tensor, query: Tensor) -> Tensor | None:
-        """Scores (k, 2, h, w) of nucleus and cytoplasm at stride 4 of these queries of these fields, both (k,) long."""
+        """Scores (k, 2, h, w) of nucleus and cytoplasm, at an eighth of the stride, of these queries of these
+        fields, both (k,) long."""
         if self.mask_head is None or out.attention is None:
             return None
         projected, *finer = (level[field] for level in out.maps)
