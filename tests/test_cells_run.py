@@ -143,7 +143,7 @@ def test_no_batch_is_of_one_field_and_every_field_comes_once() -> None:
 def test_outlines_lie_on_the_edges() -> None:
     one = fields()
     truth = one.truth(0)
-    large = gallery.outlined(np.asarray(one.pixels[0]), truth)
+    large = gallery.outlined(np.asarray(one.pixels[0]), truth, ["1"] * len(truth.labels))
     times = len(large) // SIDE
     assert truth.masks is not None
     inside = truth.masks[0].repeat(times, 0).repeat(times, 1)
@@ -168,6 +168,8 @@ def test_the_picture_says_what_is_wrong_missed_and_spurious() -> None:
     assert any("certainty 70 %" in line and one.classes[1 - truth.labels[0]] in line for line in lines)
     assert any(line.strip().startswith(f"true: {right}") for line in lines)
     assert lines[-1] == "1 true cell missed"
+    same = gallery._lines(gallery.Shown("c", np.asarray(one.pixels[1]), truth, truth), one.classes, one.attributes)
+    assert [text.strip() for text, _ in same if "true:" in text] == ["true: the same"] * len(truth.labels)
     spurious = gallery.Shown("b", np.asarray(one.pixels[4]), one.truth(4), found)
     lines = [text for text, _ in gallery._lines(spurious, one.classes, one.attributes)]
     assert "there is no such cell" in " ".join(lines)

@@ -49,9 +49,12 @@ def draw(
         page.text(_MARGIN + column * (_SIDE + _GAP), 1.22, name, 9.5, bold=True)
     y = 1.38
     for field, lines, height in zip(fields, described, tall, strict=True):
-        for column, cells in enumerate((field.truth, field.found)):
+        partner = dict(paired(field.truth, field.found))
+        numbers = [str(partner[true] + 1) if true in partner else "-" for true in range(len(field.truth.labels))]
+        own = [str(number) for number in range(1, len(field.found.labels) + 1)]
+        for column, (cells, names) in enumerate(((field.truth, numbers), (field.found, own))):
             left = _MARGIN + column * (_SIDE + _GAP)
-            page.cell(left, y - (_SIDE - _height(field)) / 2, _SIDE, outlined(field.image, cells), None)
+            page.cell(left, y - (_SIDE - _height(field)) / 2, _SIDE, outlined(field.image, cells, names), None)
         x = _MARGIN + 2 * (_SIDE + _GAP)
         page.text(x, y + 0.1, fit(field.name, _TEXT, 9, True), 9, bold=True)
         for number, (text, colour) in enumerate(lines, start=1):
@@ -61,9 +64,9 @@ def draw(
     return path
 
 
-def outlined(image: np.ndarray, cells: Cells) -> np.ndarray:
+def outlined(image: np.ndarray, cells: Cells, names: Sequence[str]) -> np.ndarray:
     """(H', W', 3) uint8: a field (H, W, 3), enlarged for its lines to be thin, with the box of every cell, the edges
-    of its nucleus and of the whole cell, and its number."""
+    of its nucleus and of the whole cell, and its name: a true cell has the number of the one that was found as it."""
     from PIL import Image, ImageDraw
 
     times = max(1, round(640 / max(image.shape[:2])))
@@ -77,11 +80,11 @@ def outlined(image: np.ndarray, cells: Cells) -> np.ndarray:
             pixels[_edge(large >= least, 3)] = colour
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
-    for number, box in enumerate(cells.boxes, start=1):
+    for name, box in zip(names, cells.boxes, strict=True):
         left, top, right, bottom = (float(side) * times for side in box)
         pen.rectangle((left, top, right - 1, bottom - 1), outline=BOX, width=2)
-        pen.rectangle((left, top, left + 12 + 11 * len(str(number)), top + 22), fill=BOX)
-        pen.text((left + 6, top + 2), str(number), fill="white", font_size=18)
+        pen.rectangle((left, top, left + 12 + 11 * len(name), top + 22), fill=BOX)
+        pen.text((left + 6, top + 2), name, fill="white", font_size=18)
     return np.asarray(picture)
 
 
@@ -107,13 +110,15 @@ def _lines(field: Shown, classes: Sequence[str], attributes: Sequence[Attribute]
         masks = field.found.masks if field.truth.masks is not None else None  # no N:C where nobody knows any
         said = _said(field.found._replace(masks=masks), number, classes, attributes)
         sure = f"{100 * field.found.scores[number]:.0f} %"
-        text = f"{number + 1}  {said}, certainty {sure}"
+        text = f"{number + 1}  {', '.join(said)}, certainty {sure}"
         if true is None:
             lines += _wrapped(f"{text}; there is no such cell", _WRONG)
             continue
         lines += _wrapped(text, INK)
-        truth = _said(field.truth, true, classes, attributes)
-        lines += _wrapped(f"    true: {truth}", GREY if _same(field, true, number) else _WRONG)
+        same = _same(field, true, number)
+        other = [part for part in _said(field.truth, true, classes, attributes) if part not in said]
+        told = ", ".join(["the same", *other] if same else other)
+        lines += _wrapped(f"    true: {told}", GREY if same else _WRONG)
     if missed := len(field.truth.labels) - len(partner):
         lines.append((f"{missed} true {'cell' if missed == 1 else 'cells'} missed", _WRONG))
     return lines
@@ -131,7 +136,7 @@ def _same(field: Shown, true: int, found: int) -> bool:
     return bool((label < 0 or label == field.found.labels[found]) and words.all())
 
 
-def _said(cells: Cells, number: int, classes: Sequence[str], attributes: Sequence[Attribute]) -> str:
+def _said(cells: Cells, number: int, classes: Sequence[str], attributes: Sequence[Attribute]) -> list[str]:
     label = int(cells.labels[number])
     words = [classes[label] if label >= 0 else "type not known"]
     for attribute, word in zip(attributes, cells.attributes[number], strict=True):
@@ -140,7 +145,7 @@ def _said(cells: Cells, number: int, classes: Sequence[str], attributes: Sequenc
             words.append(f"{attribute.name.replace('_', ' ')} {value}")
     if cells.masks is not None and not np.isnan(nc := cells.nc[number]):
         words.append(f"N:C {nc:.2f}")
-    return ", ".join(words)
+    return words
 
 
 def _height(field: Shown) -> float:
