@@ -6,7 +6,8 @@ import torch
 from tiny import classifier
 from torch import Tensor, nn
 
-from zoo.types import Backbone, Explained
+from zoo.explaining import Explained
+from zoo.types import Backbone
 
 WHITE = torch.ones(2, 3, 2, 2)
 LEFT_FIRST = torch.tensor([[4.0, 2.0], [3.0, 1.0]]).repeat(2, 1, 1)

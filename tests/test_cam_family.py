@@ -24,7 +24,7 @@ from zoo.explainers.attention_rollout import AttentionRollout
 from zoo.explainers.eigen_cam import EigenCAM
 from zoo.explainers.hires_cam import HiResCAM
 from zoo.explainers.score_cam import ScoreCAM as OurScoreCAM
-from zoo.types import Classifier
+from zoo.explaining import Classifier
 
 TARGET = torch.tensor([0, 1, 2, 0, 1, 2])
 

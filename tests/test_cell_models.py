@@ -341,7 +341,7 @@ def test_hemax_reads_places_a_stride_apart_and_draws_masks_at_an_eighth_of_it(st
     network, images = begun(model).eval(), fields(range(2))[0]
     out = network(images)
     assert out.maps[0].shape[-2:] == (64 // stride, 96 // stride)
-    masks = network.masks(out, torch.tensor([0]), torch.tensor([3]))
+    masks = network.masks(out, torch.tensor([0]), torch.tensor([3]))  # type: ignore[operator]
     assert masks.shape == (1, 2, 8 * 64 // stride, 8 * 96 // stride)
 
 

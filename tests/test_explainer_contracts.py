@@ -13,7 +13,8 @@ from tiny import TinyBackbone, TinyViT, classifier, images
 
 from zoo import listing, registry
 from zoo.errors import ZooError
-from zoo.types import Backbone, Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
+from zoo.types import Backbone
 
 NAMES = registry.own("explainers")
 TARGET = torch.tensor([0, 1, 2, 2, 0])

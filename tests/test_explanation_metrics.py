@@ -12,12 +12,12 @@ from tiny import images
 
 from zoo import ops, registry
 from zoo.errors import ZooError
+from zoo.explaining import Drops
 from zoo.metrics.explanation.deletion import Deletion
 from zoo.metrics.explanation.insertion import Insertion
 from zoo.metrics.explanation.pointing_game import PointingGame
 from zoo.metrics.explanation.saliency_jaccard import SaliencyJaccard
 from zoo.perturbation import SIGMA, pixel_order
-from zoo.types import Drops
 
 
 def test_deletion_by_hand():

@@ -17,8 +17,8 @@ from zoo.explainers.integrated_gradients import IntegratedGradients
 from zoo.explainers.integrated_jacobians import IntegratedJacobians
 from zoo.explainers.lrp import LRP
 from zoo.explainers.smoothgrad import SmoothGrad
+from zoo.explaining import Classifier
 from zoo.pipeline.device import AtPrecision, choose
-from zoo.types import Classifier
 
 TARGET = torch.tensor([0, 1, 2, 0])
 PIXELS = [name for name in registry.names("explainers") if registry.plugin("explainers", name).needs == "pixels"]

@@ -14,8 +14,8 @@ from tiny import images
 
 from zoo import cli, paths, registry, scaffold
 from zoo.errors import ZooError
+from zoo.explaining import Explained
 from zoo.scaffold import Kind
-from zoo.types import Explained
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS: tuple[Kind, ...] = ("method", "explainer", "metric")

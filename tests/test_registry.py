@@ -11,8 +11,9 @@ from zoo import registry
 from zoo.cell_metric import CellMetric
 from zoo.cell_model import CellModel
 from zoo.errors import ZooError
+from zoo.explaining import Explainer, ExplanationMetric
 from zoo.reducers import PredictionMetric
-from zoo.types import Backbone, Explainer, ExplanationMetric, Learned, Method
+from zoo.types import Backbone, Learned, Method
 
 KINDS = {
     "methods": Method,

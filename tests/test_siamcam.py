@@ -6,7 +6,8 @@ from tiny import TinyBackbone, TinyViT, classifier, images
 from torch.nn import functional as F
 
 from zoo.explainers.siamcam import SiamCAM
-from zoo.types import Backbone, Classifier, Support
+from zoo.explaining import Classifier
+from zoo.types import Backbone, Support
 
 
 def slow(classifier, query, support, distance):

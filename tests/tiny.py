@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from zoo.attribute_heads import Heads, Reading
 from zoo.backbones.timm_vit import TimmViT
 from zoo.cells import Attribute
+from zoo.explaining import Classifier
 from zoo.ops import class_means, squared_distances, unit
-from zoo.types import Backbone, Classifier, Method, Support
+from zoo.types import Backbone, Method, Support
 
 
 class TinyBackbone(Backbone):

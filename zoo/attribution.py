@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zoo.errors import ZooError
+from zoo.explaining import Classifier, Explainer, Explanation
 from zoo.ops import blur
-from zoo.types import Backbone, Classifier, Explainer, Explanation
+from zoo.types import Backbone
 
 BATCH = 64
 """Most images of a forward pass."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.explaining import Explained
 from zoo.ops import blur
-from zoo.types import Explained
 
 BATCH = 64
 """Most images of a forward pass."""

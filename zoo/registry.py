@@ -20,16 +20,17 @@ from zoo import entry_points
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
+    from zoo.explaining import Explainer, ExplanationMetric
     from zoo.reducers import PredictionMetric
-    from zoo.types import Backbone, Explainer, ExplanationMetric, Method
+    from zoo.types import Backbone, Method
 
 _PACKAGE = Path(__file__).parent
 _EXPLANATION = "metrics/explanation"
 _CONTRACTS = {
     "methods": "zoo.types:Method",
-    "explainers": "zoo.types:Explainer",
+    "explainers": "zoo.explaining:Explainer",
     "backbones": "zoo.types:Backbone",
-    "metrics/explanation": "zoo.types:ExplanationMetric",
+    "metrics/explanation": "zoo.explaining:ExplanationMetric",
     "metrics/prediction": "zoo.reducers:PredictionMetric",
     "cell_models": "zoo.cell_model:CellModel",
     "metrics/cell": "zoo.cell_metric:CellMetric",

@@ -56,7 +56,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from zoo.types import Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from zoo.types import Explained, ExplanationMetric
+from zoo.explaining import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torchvision.models import resnet18
 
 from zoo import registry
+from zoo.explaining import Explained
 from zoo.perturbation import curve, pixel_rank
-from zoo.types import Explained
 
 IMAGES, SIDE, STEPS = 6, 192, 10
 

@@ -12,8 +12,9 @@ from torch import nn
 
 from zoo import registry
 from zoo.explainers.grad_cam import GradCAM
+from zoo.explaining import Classifier
 from zoo.pipeline.device import AtPrecision, choose
-from zoo.types import Classifier, Support
+from zoo.types import Support
 
 N, SIDE, WAY, SHOT = 32, 192, 8, 5
 

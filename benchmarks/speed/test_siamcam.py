@@ -6,9 +6,10 @@ import torch
 
 from zoo import registry
 from zoo.explainers.siamcam import SiamCAM
+from zoo.explaining import Classifier
 from zoo.ops import class_means, squared_distances, unit
 from zoo.pipeline.device import AtPrecision, choose
-from zoo.types import Backbone, Classifier, Method, Support
+from zoo.types import Backbone, Method, Support
 
 QUERIES, WAY, SHOT, CHANNELS, SIDE = 64, 8, 5, 1280, 6
 

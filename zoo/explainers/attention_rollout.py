@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from zoo.attribution import allowed, attention, attentions
-from zoo.types import Backbone, Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
+from zoo.types import Backbone
 
 
 @dataclass(frozen=True)

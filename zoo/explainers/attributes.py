@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.attribute_heads import Reading, evidence
 from zoo.attribution import lift
 from zoo.errors import ZooError
-from zoo.types import Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

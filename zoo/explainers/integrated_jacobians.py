@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.attribution import baseline, compared, pairs, toward_supports
-from zoo.types import Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

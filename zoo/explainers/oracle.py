@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.types import Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from zoo.types import Classifier, Explainer, Explanation
+from zoo.explaining import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

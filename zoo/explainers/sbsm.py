@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.attribution import BATCH, Baseline, baseline, compared, pairs, toward_supports, windows
+from zoo.explaining import Classifier, Explainer, Explanation
 from zoo.ops import distances
-from zoo.types import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from zoo.attribution import lift, pairs
+from zoo.explaining import Classifier, Explainer, Explanation
 from zoo.ops import pair_weights
-from zoo.types import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

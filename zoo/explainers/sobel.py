@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo.explaining import Classifier, Explainer, Explanation
 from zoo.ops import blur
-from zoo.types import Classifier, Explainer, Explanation
 
 
 @dataclass(frozen=True)

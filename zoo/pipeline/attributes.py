@@ -15,12 +15,12 @@ from zoo.cells import Attribute
 from zoo.data import attributes as data
 from zoo.data.items import Items
 from zoo.errors import ZooError
+from zoo.explaining import Explainer
 from zoo.pipeline.device import AtPrecision
 from zoo.pipeline.embed import embed
 from zoo.pipeline.progress import say
 from zoo.pipeline.setup import Setup
 from zoo.record import AttributeAnswers, Attributes
-from zoo.types import Explainer
 
 METRICS = ("attribute_drop", "attribute_class_drop", "saliency_agreement")
 """Measured beside a benchmark's own wherever the explainer reads attributes."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoo import ops
+from zoo.explaining import Explainer
 from zoo.pipeline.evidence import phrases
 from zoo.pipeline.explain import Asked
 from zoo.pipeline.gallery import Case, choose_cases
 from zoo.pipeline.scene import Scene
-from zoo.types import Explainer
 
 
 def to_show(asked: Sequence[Asked], correct: Sequence[bool], confidence: Sequence[float]) -> list[Asked]:

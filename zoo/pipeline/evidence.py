@@ -5,8 +5,8 @@ from torch import Tensor
 
 from zoo.attribute_heads import Reading
 from zoo.attributes import describe
+from zoo.explaining import Classifier, Drops
 from zoo.perturbation import BATCH, pixel_rank
-from zoo.types import Classifier, Drops
 
 SHARE = 0.2
 """Of the pixels, the most salient, that are taken away to see what is lost with them."""

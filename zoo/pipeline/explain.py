@@ -13,13 +13,14 @@ from zoo import attribution, ops, perturbation, registry
 from zoo.attribution import pairs
 from zoo.data.items import Items
 from zoo.errors import ZooError
+from zoo.explaining import Classifier, Drops, Explained, Explainer, ExplanationMetric
 from zoo.pipeline import cache
 from zoo.pipeline.evidence import drops
 from zoo.pipeline.progress import bar
 from zoo.pipeline.randomised import refitted, shuffled_labels, shuffled_weights
 from zoo.pipeline.scene import Scene
 from zoo.record import Bank, Episode
-from zoo.types import Classifier, Drops, Explained, Explainer, ExplanationMetric, Method
+from zoo.types import Method
 
 EPISODES = 10
 """Over how many episodes of the bank the explained queries are spread."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zoo import registry
 from zoo.board import statistics
+from zoo.explaining import Explainer
 from zoo.pipeline import attributes
 from zoo.pipeline.cases import to_show
 from zoo.pipeline.explain import THRESHOLD_QUERIES, Asked, ask, cached_score, metrics_for, metrics_of
@@ -15,7 +16,6 @@ from zoo.pipeline.fit import Fitted
 from zoo.pipeline.scene import Scene
 from zoo.pipeline.setup import Setup
 from zoo.record import Bank, ExplanationRow, Explanations
-from zoo.types import Explainer
 
 
 def explanations_of(

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from zoo.explaining import Classifier
 from zoo.pipeline.scene import Scene
 from zoo.record import Episode
-from zoo.types import Classifier
 
 
 def shuffled_weights(scene: Scene, seed: int) -> Scene:

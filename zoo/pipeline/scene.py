@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from zoo.attribute_heads import Reading
 from zoo.data.items import Items
+from zoo.explaining import Classifier, Explainer
 from zoo.pipeline.adapt import adapt
 from zoo.pipeline.device import AtPrecision
 from zoo.pipeline.evaluate import fitted, support_of
 from zoo.pipeline.train import as_images
 from zoo.record import Episode
-from zoo.types import Adapting, Classifier, Explainer, Method
+from zoo.types import Adapting, Method
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from zoo.data.benchmark import Benchmark
 from zoo.data.items import Items, View
 from zoo.data.splits import Split, hash64
 from zoo.errors import ZooError, unknown
+from zoo.explaining import Explainer
 from zoo.pipeline import cache
 from zoo.pipeline.device import Device, choose
 from zoo.pipeline.explain import check
 from zoo.pipeline.progress import say
 from zoo.record import BankSpec, settings_hash
-from zoo.types import Backbone, Explainer, Learned, Method
+from zoo.types import Backbone, Learned, Method
 from zoo.weights import seen, sha256
 
 DEFAULT_BENCHMARKS = ("pbc_8way_5shot", "smear_8way_5shot")

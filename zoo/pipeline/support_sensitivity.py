@@ -9,10 +9,10 @@ from torch import Tensor
 
 from zoo import ops
 from zoo.errors import ZooError
+from zoo.explaining import Explainer
 from zoo.pipeline.explain import Asked
 from zoo.pipeline.scene import Scene
 from zoo.record import Episode
-from zoo.types import Explainer
 
 
 class Sensitivity(NamedTuple):

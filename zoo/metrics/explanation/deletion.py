@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from zoo.explaining import Explained, ExplanationMetric
 from zoo.perturbation import area
-from zoo.types import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)

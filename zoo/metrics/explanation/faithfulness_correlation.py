@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zoo.explaining import Explained, ExplanationMetric
 from zoo.perturbation import drops, sums
-from zoo.types import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)

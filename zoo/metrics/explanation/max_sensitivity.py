@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.types import Explained, ExplanationMetric
+from zoo.explaining import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.explaining import Explained, ExplanationMetric
 from zoo.perturbation import BATCH, answers, fractions, grid, pixel_rank
-from zoo.types import Explained, ExplanationMetric
 
 NOISE = 0.01
 """Standard deviation of the noise on imputed pixels, as in the paper's code."""

@@ -6,8 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.explaining import Explained, ExplanationMetric
 from zoo.ops import above_quantile, jaccard
-from zoo.types import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)

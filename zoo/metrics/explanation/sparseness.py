@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zoo.types import Explained, ExplanationMetric
+from zoo.explaining import Explained, ExplanationMetric
 
 
 @dataclass(frozen=True)
