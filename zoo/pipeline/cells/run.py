@@ -91,9 +91,8 @@ def trained(setup: CellSetup, fold: int) -> tuple[nn.Module, float]:
     if not len(chosen):
         raise ZooError(f"{setup.benchmark.name}: fold {fold} leaves no field to train on")
     network = setup.model.network(setup.kind(fold), InTraining(made, setup.device), setup.seed)
-    place = cache.place(
-        "trained_cells", ".pt", setup.key, fold, torch.get_num_threads(), cache.all_code(type(setup.model), type(made))
-    )
+    source = cache.all_code(type(setup.model), type(made))
+    place = cache.place("trained_cells", ".pt", setup.key, chosen.tolist(), torch.get_num_threads(), source)
     rounds = len(setup.benchmark.rounds)
     label = setup.model_name + (f", fold {setup.benchmark.rounds.index(fold) + 1} of {rounds}" if rounds > 1 else "")
     with training(label, len(chosen)) as progress:

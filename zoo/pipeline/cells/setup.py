@@ -57,9 +57,9 @@ class CellSetup:
 
     @property
     def key(self) -> str:
-        """Hash of every choice but the fold."""
+        """Hash of every choice of a training but its fields."""
         made = (self.model_name, asdict(self.model), self.backbone_name, self.weights_sha256, self.seed)
-        return settings_hash(*made, self.fields.sha256, self.fold.tolist(), self.device.name, self.device.precision)
+        return settings_hash(*made, self.fields.sha256, self.device.name, self.device.precision)
 
 
 def setup(
