@@ -1,11 +1,15 @@
 """Small fake datasets of fields in the real layouts: grey discs with dark nuclei on a light ground."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
+
+from zoo.data.fields.source import Field, FieldListing
+from zoo.errors import ZooError
 
 HEIGHT, WIDTH = 48, 64
 Disc = tuple[int, int, int, int]
@@ -102,3 +106,22 @@ def leukox(root: Path) -> Path:
     (root / "train.txt").write_text("train/IMG_1.jpg;2 3 4 2;3 2 2 4;\n")
     (root / "val.txt").write_text("val/IMG_2.jpg;2 2 2 2;\n")
     return root
+
+
+def read(listing: FieldListing) -> dict[str, Field]:
+    """Every field of a listing, by its name."""
+    return {entry.name: entry.source.read() for entry in listing.entries}
+
+
+def masks(field: Field) -> np.ndarray:
+    assert field.cells.masks is not None
+    return field.cells.masks
+
+
+def wrong(call: Callable[[], object], *says: str) -> None:
+    """One line that names the file and what is wrong."""
+    with pytest.raises(ZooError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    for text in says:
+        assert text in str(caught.value)

@@ -14,35 +14,19 @@ from fields import (
     bccd,
     bccd_field,
     levels,
+    masks,
     picture,
+    read,
     voc,
+    wrong,
 )
 from PIL import Image
 
 from zoo.data.fields import bccd as bccd_reader
 from zoo.data.fields import drawn, parts, single
-from zoo.data.fields.source import Field, FieldListing
-from zoo.errors import ZooError
+from zoo.data.fields.source import Field
 
 BCCD = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")
-
-
-def read(listing: FieldListing) -> dict[str, Field]:
-    return {entry.name: entry.source.read() for entry in listing.entries}
-
-
-def masks(field: Field) -> np.ndarray:
-    assert field.cells.masks is not None
-    return field.cells.masks
-
-
-def wrong(call, *says: str) -> None:
-    """One line that names the file and what is wrong."""
-    with pytest.raises(ZooError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for text in says:
-        assert text in str(caught.value)
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fields import HEIGHT, LEFT, RIGHT, WIDTH, leukox, leukox_field, levels, picture
+from fields import HEIGHT, LEFT, RIGHT, WIDTH, leukox, leukox_field, levels, masks, picture, read, wrong
 
 from zoo.data.fields import leukox as leukox_reader
-from zoo.data.fields.source import Field, FieldListing
-from zoo.errors import ZooError
 
 TYPES = tuple(f"type_{number}" for number in range(10))
 
@@ -17,24 +15,6 @@ TYPES = tuple(f"type_{number}" for number in range(10))
 @pytest.fixture
 def leukox_root(tmp_path: Path) -> Path:
     return leukox(tmp_path / "leukox")
-
-
-def read(listing: FieldListing) -> dict[str, Field]:
-    return {entry.name: entry.source.read() for entry in listing.entries}
-
-
-def masks(field: Field) -> np.ndarray:
-    assert field.cells.masks is not None
-    return field.cells.masks
-
-
-def wrong(call, *says: str) -> None:
-    """One line that names the file and what is wrong."""
-    with pytest.raises(ZooError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for text in says:
-        assert text in str(caught.value)
 
 
 def test_leukox(leukox_root: Path) -> None:
