@@ -18,7 +18,7 @@ from transformers.models.detr.modeling_detr import (
     DetrSinePositionEmbedding,
 )
 
-from zoo.cell_layers import AttributeHead, Known, Pyramid, known, unfold_backbone, words
+from zoo.cell_layers import AttributeHead, Known, Pyramid, freeze, known, unfold_backbone, words
 from zoo.cell_losses import Costs, attribute_loss, corners, dice_loss, focal_loss, match, query_loss, relative
 from zoo.cell_masks import apart, clipped, discs
 from zoo.cell_model import CellModel, FieldKind
@@ -66,8 +66,8 @@ class HemaX(CellModel):
     """Heads of the attention, a multiple of 8 that divides `dim`."""
     dropout: float = 0.1
     frozen: bool = True
-    """BatchNorm of the backbone stays as it is, and of a ResNet the stem and the first stage; false for one with random
-    weights"""
+    """BatchNorm of the backbone stays as it is, and so do its two finest levels, of a ResNet the stem and the first
+    stage; false for one with random weights"""
     quirk: bool = False
     """true: as released, queries that stand for no cell are also taught attributes, namely the last word of each (the
     released code gives them a real word, which one is ours)"""
@@ -198,9 +198,7 @@ class _Network(nn.Module):
         if model.frozen:
             for module in _norms(backbone):
                 module.requires_grad_(False)
-            for name, parameter in backbone.named_parameters():
-                if name.removeprefix("inner.").startswith(("network.conv1.", "network.layer1.")):
-                    parameter.requires_grad_(False)
+            freeze(backbone, 2)
 
     def forward(self, images: Tensor) -> _Out:
         *finer, deep = self.pyramid(self.backbone, images)
