@@ -54,6 +54,11 @@ class Equivalence(NamedTuple):
         """Whether a difference as large as the margin is ruled out on both sides, at 5 % each."""
         return self.p <= paired.LEVEL
 
+    @property
+    def not_worse(self) -> bool:
+        """Whether it is ruled out, at 5 %, that A lies below B by the margin or more."""
+        return self.p_lower <= paired.LEVEL
+
 
 def compare(a: Sequence[CellRecord], b: Sequence[CellRecord]) -> list[Part]:
     """Every metric that two rows both have. ZooError where they are not of the same fields and folds."""
