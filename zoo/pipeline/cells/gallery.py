@@ -117,7 +117,7 @@ def _lines(field: Shown, classes: Sequence[str], attributes: Sequence[Attribute]
         lines += _wrapped(text, INK)
         same = _same(field, true, number)
         other = [part for part in _said(field.truth, true, classes, attributes) if part not in said]
-        told = ", ".join(["the same", *other] if same else other)
+        told = ", ".join(["the same", *other] if same and field.truth.labels[true] >= 0 else other)
         lines += _wrapped(f"    true: {told}", GREY if same else _WRONG)
     if missed := len(field.truth.labels) - len(partner):
         lines.append((f"{missed} true {'cell' if missed == 1 else 'cells'} missed", _WRONG))
