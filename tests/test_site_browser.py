@@ -67,9 +67,12 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
     """The first page, fresh; what the page says on the console fails the test."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
     browser.get(address)
     browser.execute_script("localStorage.clear(); history.replaceState(null, '', location.pathname)")
     browser.get(address)
+    WebDriverWait(browser, 20).until(lambda driver: driver.find_elements("tag name", "footer"))
     yield browser
     assert [entry["message"] for entry in browser.get_log("browser")] == []
 

@@ -204,10 +204,11 @@ def _first(texts: Iterable[str], most: int = 3, between: str = "\n") -> str:
 
 
 def _table(*columns: str, right: tuple[int, ...] = ()) -> Table:
-    """Names are never cut: what does not fit goes on in the next line."""
+    """Nothing is cut: what does not fit goes on in the next line, but for names, which stay in one."""
     lines = Table()
     for number, title in enumerate(columns):
-        lines.add_column(title, justify="right" if number in right else "left", overflow="fold")
+        side = "right" if number in right else "left"
+        lines.add_column(title, justify=side, overflow="fold", no_wrap=title == "name")
     return lines
 
 

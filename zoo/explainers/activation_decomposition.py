@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor
+from torch import Tensor, cat, einsum, no_grad
 
 from zoo.attribution import allowed, pairs, pooled_is_embedding, toward_supports
 from zoo.explaining import Classifier, Explainer, Explanation
@@ -24,18 +23,18 @@ class ActivationDecomposition(Explainer):
     def refuses(self, backbone: Backbone) -> str | None:
         return None if pooled_is_embedding(backbone) else "its embedding is not the mean of its maps"
 
-    @torch.no_grad()
+    @no_grad()
     def explain(self, classifier: Classifier, images: Tensor, target: Tensor, seed: int) -> Explanation:
         allowed(self, classifier.backbone)
         parts = (self.shares(classifier, *part) for part in zip(images.split(8), target.split(8), strict=True))
-        query, support = (torch.cat(side) for side in zip(*map(self._sides, parts), strict=True))
+        query, support = (cat(side) for side in zip(*map(self._sides, parts), strict=True))
         return toward_supports(query, pairs(classifier, target)[1], support)
 
     def shares(self, classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
         """(n, s, h, w, h', w'): of each place of the query with each of each support. A slice is a point's own map."""
         both = classifier.backbone.hidden(images), classifier.support_hidden
         query, support = (_local(classifier.backbone.grid(hidden).float()) for hidden in both)
-        return torch.einsum("nchw,nscij->nshwij", query, support[pairs(classifier, target)[0]])
+        return einsum("nchw,nscij->nshwij", query, support[pairs(classifier, target)[0]])
 
     def _sides(self, shares: Tensor) -> tuple[Tensor, Tensor]:
         query, support = shares.sum((4, 5)), shares.sum((2, 3))
