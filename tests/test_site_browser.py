@@ -64,15 +64,23 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    """The first page, fresh; what the page says on the console fails the test."""
+def go(browser: Any, address: str) -> None:
+    """Open a page and wait until all of it is there: on a busy machine the driver may answer before."""
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get(address)
+    WebDriverWait(browser, 30).until(
+        lambda driver: driver.current_url.partition("#")[0] == address.partition("#")[0]
+        and driver.find_elements("css selector", "main + footer")
+    )
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The first page, fresh; what the page says on the console fails the test."""
+    go(browser, address)
     browser.execute_script("localStorage.clear(); history.replaceState(null, '', location.pathname)")
-    browser.get(address)
-    WebDriverWait(browser, 20).until(lambda driver: driver.find_elements("tag name", "footer"))
+    go(browser, address)
     yield browser
     assert [entry["message"] for entry in browser.get_log("browser")] == []
 
@@ -100,7 +108,7 @@ def theme(driver: Any, scheme: str) -> None:
 def test_sorting_by_mouse_and_keyboard(page: Any, board: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    page.get(board)
+    go(page, board)
     before = column(page, 1)
     heads = page.find_elements("css selector", "table:first-of-type thead th")
     labels = heads[8].find_element("css selector", "button")
@@ -185,7 +193,7 @@ def test_the_keyboard_reaches_the_content_and_shows_where_it_is(page: Any) -> No
 
 
 def test_marks_of_a_plot_are_links(page: Any, board: str) -> None:
-    page.get(board)
+    go(page, board)
     targets = page.execute_script("return [...document.querySelectorAll('svg.plot a')].map((one) => one.href.baseVal)")
     assert len(targets) > 8
     assert all(target.startswith("../rows/") for target in targets)
@@ -204,7 +212,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(page: Any, address: str
     assert button.text == "Light"
     button.click()
     assert background() == "rgb(255, 255, 255)"
-    page.get(f"{address}about.html")
+    go(page, f"{address}about.html")
     assert background() == "rgb(255, 255, 255)"
     page.find_element("css selector", "button.theme").click()
     assert background() == dark
@@ -218,7 +226,7 @@ def test_axe_finds_no_serious_fault(page: Any, kinds: list[str], scheme: str) ->
 
     theme(page, scheme)
     for url in kinds:
-        page.get(url)
+        go(page, url)
         axe = Axe(page)
         axe.inject()
         # colours alone differ in the dark, and the other rules take as long again
@@ -237,7 +245,7 @@ def test_no_page_is_wider_than_a_narrow_screen(page: Any, kinds: list[str]) -> N
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     wide = {}
     for url in kinds:
-        page.get(url)
+        go(page, url)
         wide[url] = page.execute_script("return document.documentElement.scrollWidth")
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert {url: width for url, width in wide.items() if width > 390} == {}
@@ -245,7 +253,7 @@ def test_no_page_is_wider_than_a_narrow_screen(page: Any, kinds: list[str]) -> N
 
 def test_without_javascript_everything_is_there_to_read(page: Any, address: str) -> None:
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    page.get(address)
+    go(page, address)
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert page.execute_script("return document.documentElement.className") == ""
     assert len(page.find_elements("css selector", "section.board tbody tr")) > 14
@@ -255,11 +263,11 @@ def test_without_javascript_everything_is_there_to_read(page: Any, address: str)
 
 
 def test_a_crafted_record_runs_nothing(page: Any, crafted: str) -> None:
-    page.get(crafted)
+    go(page, crafted)
     assert "<script>alert(2)</script>" in page.find_element("tag name", "main").text
 
 
 def test_a_page_opens_from_its_file_as_from_a_server(page: Any, folder: Path) -> None:
-    page.get((folder / "index.html").as_uri())
+    go(page, (folder / "index.html").as_uri())
     assert page.find_element("css selector", ".filters").is_displayed()
     assert page.execute_script("return getComputedStyle(document.querySelector('.filters')).display") == "flex"
