@@ -10,7 +10,7 @@ from zoo import registry
 from zoo.board import attributes, form, statistics, store
 from zoo.data.benchmark import Benchmark
 from zoo.errors import ZooError, unknown
-from zoo.record import ExplanationRow, Figure, Predictions, Record
+from zoo.record import ExplanationRow, Figure, Predictions, Provenance, Record
 
 TOLERANCE = 1e-6
 MOST = 10_000_000
@@ -20,6 +20,8 @@ _SHOWN = 5
 
 
 class _Keyed(Protocol):
+    provenance: Provenance
+
     @property
     def key(self) -> str: ...
 
@@ -137,14 +139,21 @@ def _packed_problems(predictions: Predictions, total: int) -> Iterator[str]:
 
 def _bank_problems(record: Record, root: Path, others: Iterable[tuple[Path, Record]]) -> Iterator[str]:
     """A benchmark draws one bank from the same images: a record that says another is wrong, or another is."""
-    there = [(path, store.read(path)) for path in sorted((root / record.benchmark).rglob("*.json"))]
+    for path, own, its in another_bank(record, root / record.benchmark, store.read, others):
+        yield f"bank {own} is not {its}, which {path} drew from the same images"
+
+
+def another_bank(
+    record: Row, folder: Path, read: Callable[[Path], Row], others: Iterable[tuple[Path, Row]]
+) -> Iterator[tuple[Path, str, str]]:
+    """The first record, of a folder or of `others`, with the same benchmark and items but another bank, or folds: where
+    it is, and both hashes, shortened. None for a sound record."""
     made = record.provenance
-    for path, other in (*there, *others):
+    for path, other in (*((path, read(path)) for path in sorted(folder.rglob("*.json"))), *others):
         same = other.provenance
-        if (made.benchmark_sha256, made.item_set_sha256) != (same.benchmark_sha256, same.item_set_sha256):
-            continue
-        if made.bank_sha256 != same.bank_sha256:
-            yield f"bank {made.bank_sha256[:12]} is not {same.bank_sha256[:12]}, which {path} drew from the same images"
+        alike = (made.benchmark_sha256, made.item_set_sha256) == (same.benchmark_sha256, same.item_set_sha256)
+        if alike and made.bank_sha256 != same.bank_sha256:
+            yield path, made.bank_sha256[:12], same.bank_sha256[:12]
             return
 
 

@@ -9,7 +9,7 @@ from zoo import registry
 from zoo.board import form
 from zoo.board.cells import figures, store
 from zoo.board.store import one_line
-from zoo.board.submit import MOST_CLASSES, differences, sound
+from zoo.board.submit import MOST_CLASSES, another_bank, differences, sound
 from zoo.cell_record import FOLDER, CellRecord, folds_hash
 from zoo.cell_table import LEAST, Table
 from zoo.errors import ZooError, unknown
@@ -148,15 +148,8 @@ def _flags(table: Table, fields: int, classes: int) -> Iterator[str]:
 
 def _fold_problems(record: CellRecord, root: Path, others: Iterable[tuple[Path, CellRecord]]) -> Iterator[str]:
     """A benchmark divides the same fields into the same folds: a record that says another is wrong, or another is."""
-    there = [(path, store.read(path)) for path in sorted((root / FOLDER / record.benchmark).rglob("*.json"))]
-    made = record.provenance
-    for path, other in (*there, *others):
-        same = other.provenance
-        if (made.benchmark_sha256, made.item_set_sha256) != (same.benchmark_sha256, same.item_set_sha256):
-            continue
-        if made.bank_sha256 != same.bank_sha256:
-            yield f"folds {made.bank_sha256[:12]} are not {same.bank_sha256[:12]}, which {path} made of the same fields"
-            return
+    for path, own, its in another_bank(record, root / FOLDER / record.benchmark, store.read, others):
+        yield f"folds {own} are not {its}, which {path} made of the same fields"
 
 
 def _of_each(

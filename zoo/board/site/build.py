@@ -2,8 +2,9 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import resources
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,10 +35,9 @@ def build(root: Path, out: Path, papers: Published | None = None, protocols: Map
     if protocols is None:
         protocols = {name: benchmark.benchmark(name).sha256 for name in benchmark.names()}
     _ours(out)
-    of_cells = cells.sheets(
-        cell_store.find(root), papers, cell_store.protocols(), lambda record: _gallery(root, record)
-    )  # fmt: skip
-    found = view(store.find(root), of_cells, papers, protocols, lambda record: _gallery(root, record))
+    pictures = partial(_gallery, root)
+    of_cells = cells.sheets(cell_store.find(root), papers, cell_store.protocols(), pictures)
+    found = view(store.find(root), of_cells, papers, protocols, pictures)
     written = []
     for name, text in _pages(found):
         store.write_text(out / name, text)
@@ -45,20 +45,12 @@ def build(root: Path, out: Path, papers: Published | None = None, protocols: Map
     for name in _STATIC:
         store.write_text(out / name, (resources.files(_PACKAGE) / "static" / name).read_text("utf-8"))
         written.append(name)
-    for entry in found.entries:
-        for record in entry.row.records:
-            _copy_record(root, record, out)
-            written.append(f"records/{record.key}")
-        for picture in entry.pictures:
-            _copy(picture.file, out / picture.page)
-            written.append(picture.page)
-    for sheet in found.cells:
-        for record in sheet.board.records:
-            _copy_record(root, record, out)
-            written.append(f"records/{record.key}")
-        for picture in sheet.pictures:
-            _copy(picture.file, out / picture.page)
-            written.append(picture.page)
+    for record in chain(*(entry.row.records for entry in found.entries), *(one.board.records for one in found.cells)):
+        _copy_record(root, record, out)
+        written.append(f"records/{record.key}")
+    for picture in chain(*(entry.pictures for entry in found.entries), *(one.pictures for one in found.cells)):
+        _copy(picture.file, out / picture.page)
+        written.append(picture.page)
     _sweep(out, written)
     return out / "index.html"
 

@@ -100,7 +100,7 @@ class CellSheet:
             if any(one.values(metric, attribute.name) for one in self.rows for attribute in self.first.attributes)
         ]
 
-    @property
+    @cached_property
     def labels(self) -> list[tuple[str, str]]:
         """Model and telling settings of each row."""
         keys = rows.tellings(one.first for one in self.rows)
