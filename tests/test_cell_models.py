@@ -308,6 +308,13 @@ def test_only_what_leads_to_the_first_levels_is_frozen(levels: int) -> None:
     assert learns == [{place >= min(levels, 4)} for place in range(5)]
 
 
+@pytest.mark.parametrize("name", ["attribute_heads", "cellnet", "mask_rcnn"])
+def test_every_level_of_a_pretrained_backbone_learns_where_that_is_asked_for(name: str) -> None:
+    model = registry.build("cell_models", name, {**SMALL.get(name, {}), "frozen": "0"})
+    network = model.network(KIND._replace(pretrained=True), registry.backbone("test_resnet", None, False, 0), 0)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
 @pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("name", ["attribute_heads", "cellnet", "mask_rcnn"])
 def test_a_pretrained_backbone_keeps_its_finest_levels_in_training(name: str, pretrained: bool) -> None:

@@ -30,7 +30,7 @@ class AttributeHeads(CellModel):
     c: float = 0.003
     """With `epochs=0`, the inverse of the penalty's strength, as in scikit-learn."""
     frozen: int = 2
-    """Levels of a pretrained backbone, the finest first, that stay as they were"""
+    """Levels of a pretrained backbone, the finest first, that stay as they were; 0 = none."""
     smoothing: float = 0.0
     """Of the words in the loss, as people disagree on them: this part of the truth is spread over all words."""
 

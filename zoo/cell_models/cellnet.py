@@ -37,7 +37,7 @@ class CellNet(CellModel):
     """Channels of the decoder."""
     frozen: int = 2
     """Levels of a pretrained backbone, the finest first, that stay as they were: they are the slowest to train and
-    know edges and colours already. Of a backbone with random weights none does"""
+    know edges and colours already; 0 = none. Of a backbone with random weights none does"""
     explains: bool = True
     """false: neither attributes nor masks are learned, boxes and classes alone; masks are then ellipses and attributes
     the first word, to see what explaining costs"""

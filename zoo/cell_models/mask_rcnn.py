@@ -41,7 +41,7 @@ class MaskRCNN(CellModel):
     hidden: int = 256
     """Width of the box head's layers; the paper has 1024."""
     frozen: int = 2
-    """Levels of a pretrained backbone, the finest first, that stay as they were, as torchvision's own do"""
+    """Levels of a pretrained backbone, the finest first, that stay as they were, as torchvision's own do; 0 = none."""
     threshold: float = 0.5
     """Least certainty of a box that counts as a cell."""
 
