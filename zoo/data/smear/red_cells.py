@@ -84,9 +84,10 @@ class _Stamp(NamedTuple):
     bottom: int
     left: int
     right: int
-    down: np.ndarray
-    """(bottom - top,) float32, from the middle in steps of the profile's table; `across` likewise"""
-    across: np.ndarray
+    x: float
+    y: float
+    scale: float
+    """From pixels to steps of the profile's table"""
     turned: tuple[float, float, float, float]
     """Cosine and sine over and times the long axis"""
     bend: float
@@ -108,40 +109,45 @@ def _stamp(
     if top >= bottom or left >= right:
         return None
     scale = math.sqrt(_STEPS / _OUTER) / size
-    across = ((np.arange(left, right) - x) * scale).astype(np.float32)
-    down = ((np.arange(top, bottom) - y) * scale).astype(np.float32)
     turned = (cosine / long, sine / long, cosine * long, sine * long)
     rough = crop(clouds(5), chance, bottom - top, right - left)
-    return _Stamp(top, bottom, left, right, down, across, turned, bend, profile, rough)
+    return _Stamp(top, bottom, left, right, x, y, scale, turned, bend, profile, rough)
 
 
 def _press(density: np.ndarray, stamps: list[_Stamp], ragged: float) -> None:
-    """Add red cells in their order, in place; where two overlap the denser one counts fully. The squared radii of all
-    are found in one array: they are small, and calls cost more than arithmetic."""
+    """Add red cells in their order, in place; where two overlap the denser one counts fully. What all of them let
+    through is found in one array: they are small, and calls cost more than arithmetic."""
     if not stamps:
         return
-    side = max(max(len(stamp.down), len(stamp.across)) for stamp in stamps)
-    down, across = np.zeros((2, len(stamps), side), np.float32)
+    side = max(max(stamp.rough.shape) for stamp in stamps)
     rough = np.zeros((len(stamps), side, side), np.float32)
-    for number, stamp in enumerate(stamps):
-        down[number, : len(stamp.down)], across[number, : len(stamp.across)] = stamp.down, stamp.across
-        rough[number, : len(stamp.down), : len(stamp.across)] = stamp.rough
-    shrunk_c, shrunk_s, grown_c, grown_s = np.array([stamp.turned for stamp in stamps]).astype(np.float32).T[:, :, None]
-    bend = np.array([stamp.bend / 16.0 for stamp in stamps]).astype(np.float32)[:, None, None]
+    for space, stamp in zip(rough, stamps, strict=True):
+        height, width = stamp.rough.shape
+        space[:height, :width] = stamp.rough
+    numbers = np.array([(s.left, s.top, s.x, s.y, s.scale, *s.turned, s.bend / 16.0) for s in stamps])
+    left, top, x, y, scale = numbers.T[:5, :, None]
+    shrunk_c, shrunk_s, grown_c, grown_s, bend = numbers.astype(np.float32).T[5:, :, None]
+    steps = np.arange(side)
+    across = ((left + steps - x) * scale).astype(np.float32)
+    down = ((top + steps - y) * scale).astype(np.float32)
     u = (across * shrunk_c)[:, None, :] + (down * shrunk_s)[:, :, None]
     v = (down * grown_c)[:, :, None] - (across * grown_s)[:, None, :]
     u *= u
-    v += u * bend
+    v += u * bend[:, None]
     v *= v
     u += v
     rough *= np.float32(ragged)
     rough += 1
     u *= rough
-    places = u.astype(np.int32)
-    for number, stamp in enumerate(stamps):
-        amount = stamp.profile.take(places[number, : len(stamp.down), : len(stamp.across)], mode="clip")
+    np.minimum(u, _STEPS - 1, out=u)
+    places = u.astype(np.intp)
+    places += np.arange(0, len(stamps) * _STEPS, _STEPS)[:, None, None]
+    amounts = np.concatenate([stamp.profile for stamp in stamps]).take(places)
+    for amount, stamp, part in zip(amounts, stamps, rough, strict=True):
+        height, width = stamp.rough.shape
+        amount = amount[:height, :width]
         place = density[stamp.top : stamp.bottom, stamp.left : stamp.right]
-        both = np.minimum(place, amount)
-        np.maximum(place, amount, out=place)
+        both = np.minimum(place, amount, out=part[:height, :width])
         both *= np.float32(0.4)
+        np.maximum(place, amount, out=place)
         place += both
