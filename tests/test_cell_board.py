@@ -82,6 +82,25 @@ def test_a_row_of_two_seeds_is_their_mean_with_a_wider_interval() -> None:
     assert row.figure("cell_jaccard", "granularity") is None
 
 
+def test_what_a_model_did_not_learn_to_say_is_neither_shown_nor_ranked() -> None:
+    silent = record(0, 0.02, draw=3, model_settings={"explains": False})
+    assert "nc_nmse" in silent.figures
+    row = rows.row([silent])
+    assert row.figure("cell_accuracy") == silent.figures["cell_accuracy"]
+    assert row.figure("cell_jaccard") is None
+    assert row.figure("attribute_accuracy", "granularity") is None
+    assert paired.ranks([row, rows.row([PAPER])], "nc_nmse") == ["-", "1"]
+    written = tables.leaderboard([], PAPERS, cells=[silent, PAPER])["toy_fields.md"]
+    line = next(one for one in parts(written, "### Masks and N:C") if "cellnet" in one[1])
+    assert line == ["-", "`cellnet`", *["-"] * (len(line) - 3), "measured"]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(terminal.show(silent, PAPERS))
+    said = console.export_text()
+    assert "box Jaccard" in said
+    assert "cell Jaccard" not in said
+    assert "granularity" not in said
+
+
 def test_paired_differences_are_of_the_same_resamples() -> None:
     found = {part.metric: part for part in paired.compare([OURS[0]], [PAPER])}
     for name in ("cell_accuracy", "nc_nmse", "average_precision"):

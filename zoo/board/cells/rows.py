@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.board import resampling, statistics
-from zoo.board.cells import figures
+from zoo.board.cells import columns, figures
 from zoo.board.rows import differing
 from zoo.cell_record import CellRecord
 from zoo.record import Figure, settings_hash
 
 MAIN = "cell_accuracy"
 """The figure that ranks."""
+_EXPLAINED = {"cell_jaccard", *columns.MASKS, *columns.ATTRIBUTES}
 
 
 class Board(NamedTuple):
@@ -77,7 +78,15 @@ class Row:
         parts = (
             (one, one.figures if attribute is None else one.attribute_figures.get(attribute, {})) for one in self.seeds
         )
-        return [(record, part[name]) for record, part in parts if name in part]
+        return [(record, part[name]) for record, part in parts if name in part and tells(record, name)]
+
+
+def tells(record: CellRecord, metric: str) -> bool:
+    """Whether a metric of the record is of something that its model learned to say.
+
+    A model whose setting `explains` is false learns neither masks nor attributes. What stands in their place, an
+    ellipse and an attribute's first word, is no answer: no board shows or ranks it."""
+    return record.model_settings.get("explains") is not False or metric not in _EXPLAINED
 
 
 def boards(records: Iterable[CellRecord]) -> list[Board]:

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from zoo.board.cells import columns, page
+from zoo.board.cells import columns, page, rows
 from zoo.board.published import Published, Reported
 from zoo.board.store import one_line
 from zoo.cell_record import CellRecord
@@ -18,7 +18,7 @@ def show(record: CellRecord, papers: Published) -> RenderableType:
     """Every figure beside the floors and the paper's row, each attribute, and the cost."""
     paper = next(iter(papers.for_benchmark(record.benchmark)), None)
     parts: list[RenderableType] = [Text(one_line(_title(record))), _figures(record, paper), _summary(record, paper)]
-    if record.attribute_figures:
+    if record.attribute_figures and rows.tells(record, "attribute_accuracy"):
         parts += [Text(), _attributes(record)]
     return Group(*parts, Text(), _cost(record))
 
@@ -30,7 +30,7 @@ def _figures(record: CellRecord, paper: Reported | None) -> Table:
         table.add_column("paper", justify="right", no_wrap=True)
     for names in (columns.PLACES, columns.MASKS, columns.ATTRIBUTES, columns.other(set(record.figures))):
         table.add_section()
-        for name in (name for name in names if name in record.figures):
+        for name in (name for name in names if name in record.figures and rows.tells(record, name)):
             of_floors = (_alone(name, found.get(name)) for found in floors.values())
             cells = (columns.label(name), columns.shown(name, record.figures[name]), *of_floors)
             table.add_row(*map(_plain, cells), *_beside(record, paper, name))
