@@ -352,6 +352,19 @@ def test_hemax_reads_places_a_stride_apart_and_draws_masks_at_an_eighth_of_it(st
     assert masks.shape == (1, 2, 8 * 64 // stride, 8 * 96 // stride)
 
 
+@pytest.mark.parametrize("size", [0.01, 100.0])
+def test_the_transformer_of_hemax_begins_with_maps_of_one_size(size: float) -> None:
+    """Whatever the backbone's are."""
+    model = registry.build("cell_models", "hemax", SMALL["hemax"])
+    network, batch = model.network(KIND, TinyStages(), 0), fields(range(8))
+    with torch.no_grad():
+        for parameter in network.project.parameters():
+            parameter *= size
+    model.prepare(network.eval(), [batch])
+    with torch.no_grad():
+        assert float(network(batch[0]).maps[0].square().mean()) == pytest.approx(1, abs=1e-3)
+
+
 def test_watershed_says_what_it_cannot_do() -> None:
     model = registry.build("cell_models", "watershed")
     images, truth = fields(range(2), 0)

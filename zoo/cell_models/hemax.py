@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -85,9 +86,12 @@ class HemaX(CellModel):
             return _Network(kind, backbone, self)
 
     def prepare(self, network: nn.Module, fields: Iterable[tuple[Tensor, Sequence[Cells]]]) -> None:
-        """Nothing, unless folded BatchNorms are to be trained."""
+        """The start of the projection; and BatchNorm's statistics, where they are folded and to be trained."""
+        assert isinstance(network, _Network)
+        first = list(islice(fields, 8))
         if not self.frozen:
-            unfold_backbone(network, fields)
+            unfold_backbone(network, first)
+        network.spread([images for images, _ in first])
 
     def loss(self, network: nn.Module, images: Tensor, truth: Sequence[Cells]) -> Tensor:
         assert isinstance(network, _Network)
@@ -219,6 +223,16 @@ class _Network(nn.Module):
         attention = None if self.attend is None else self.attend(said[-1], memory.transpose(1, 2).reshape(b, -1, h, w))
         scores, boxes = self.label(said).float(), self.box(said).float().sigmoid()
         return _Out(scores, boxes, self.said(said[-1]), attention, [projected, *finer[::-1]])
+
+    @torch.no_grad()
+    def spread(self, batches: Sequence[Tensor]) -> None:
+        """Scale the projection so that its maps have mean square 1 over these fields. A ResNet's come near it by
+        themselves; where a backbone's are much larger than the places' code, the attention never finds any place."""
+        squares = [self.project(self.pyramid(self.backbone, images)[-1]).square().mean() for images in batches]
+        size = torch.stack(squares).mean().sqrt() if squares else torch.zeros(())
+        if size > 0:
+            for parameter in self.project.parameters():
+                parameter /= size
 
     def masks(self, out: _Out, field: Tensor, query: Tensor) -> Tensor | None:
         """Scores (k, 2, h, w) of nucleus and cytoplasm, at an eighth of the stride, of these queries of these
