@@ -148,6 +148,8 @@ class ExplanationMetric(ABC):
     """True where the explainer has to run again, several times: left out for explainers that are costly themselves."""
     leaves_out: ClassVar[tuple[str, ...]] = ()
     """Names of explainers that it would not be fair to."""
+    ranked: ClassVar[bool] = True
+    """False where its numbers may be shown, but nothing may be called better by them."""
 
     @abstractmethod
     def measure(self, explained: Explained) -> Tensor:

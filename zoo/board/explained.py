@@ -19,8 +19,9 @@ _NOTE = (
     "Means over the explained queries, in per cent, with 95 % intervals that cover the images: a query explained in "
     "two episodes, or a duplicate, is one image. Other support draws, training seeds and patients are not covered. "
     "*Rank* is among the explainers and floors of the same classifier and seed, by paired tests with Holm's correction "
-    "(1-3: not told from the first, second and third). Beside it the paired difference to the `random` floor, positive "
-    "where the explainer is better (for *deletion* lower is better), in bold where its interval excludes 0."
+    "(1-3: not told from the first, second and third); nothing is ranked by *pseudo* figures. Beside it the paired "
+    "difference to the `random` floor, positive where the explainer is better (for *deletion* lower is better), in "
+    "bold where its interval excludes 0."
 )
 
 
@@ -29,6 +30,8 @@ class Block(NamedTuple):
 
     record: Record
     """Any of its records"""
+    groups: np.ndarray
+    """(n,) of the explained images: one number for an image and its duplicates"""
     rows: list[tuple[str, ExplanationRow]]
     """(explainer, row): explainers, then floors"""
     ranks: dict[str, list[str]]
@@ -85,6 +88,16 @@ def higher_is_better(metric: str) -> bool | None:
         return None
 
 
+@functools.cache
+def ranks_by(metric: str) -> bool | None:
+    """Whether higher is better, of a metric by which explainers may be ranked; else None."""
+    try:
+        ranked = registry.declared("metrics/explanation", metric, "ranked")
+    except ZooError:  # not in its own file: as the contract has it
+        ranked = True
+    return higher_is_better(metric) if ranked else None
+
+
 def _block(records: Sequence[Record]) -> Block:
     found, first = merge(records), records[0]
     assert first.explanations is not None
@@ -96,7 +109,7 @@ def _block(records: Sequence[Record]) -> Block:
         if len(row.values.get(metric, ())) == len(groups)
     ]
     values = np.array([found[number][1].values[metric] for metric, number in having])
-    return Block(first, found, _ranks(having, values, groups, len(found)) if having else {})
+    return Block(first, groups, found, _ranks(having, values, groups, len(found)) if having else {})
 
 
 def _ranks(
@@ -106,7 +119,7 @@ def _ranks(
     drawn, ranks = resampling.cluster_means(values, groups), {}
     for metric in dict.fromkeys(metric for metric, _ in having):
         ranks[metric] = ["-"] * rows
-        if (higher := higher_is_better(metric)) is None:
+        if (higher := ranks_by(metric)) is None:
             continue
         places = [place for place, (name, _) in enumerate(having) if name == metric]
         tested = paired.explained_ties(values[places], groups, higher, drawn[places])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from zoo.board import reliability
 from zoo.board.accuracy import FIGURES, Ranking, peak_memory, seconds
 from zoo.board.explained import Block
 from zoo.board.rows import Board, Row
@@ -34,12 +35,14 @@ def files(name: str, sheets: Sequence[Sheet]) -> dict[str, str]:
     found = {f"{name}.csv": csv(rows)}
     if explained:
         found[f"{name}.explanations.csv"] = csv(explained)
+    if reliable := [line for sheet in sheets for block in sheet.blocks for line in _reliable(sheet, block)]:
+        found[f"{name}.reliability.csv"] = csv(reliable)
     return found | {f"{name}.json": _json({"benchmark": name, "rows": rows, "explanations": explained})}
 
 
 def names(benchmark: str) -> list[str]:
     """Every file that `files` may make."""
-    return [f"{benchmark}{end}" for end in (".csv", ".explanations.csv", ".json")]
+    return [f"{benchmark}{end}" for end in (".csv", ".explanations.csv", ".reliability.csv", ".json")]
 
 
 def _about(sheet: Sheet) -> dict[str, Any]:
@@ -73,13 +76,16 @@ def _rows(sheet: Sheet, ranked: Ranking) -> list[dict[str, Any]]:
     return lines
 
 
-def _explained(sheet: Sheet, block: Block) -> list[dict[str, Any]]:
-    record, found = block.record, block.record.explanations
-    about = _about(sheet) | {
+def _classifier(sheet: Sheet, block: Block) -> dict[str, Any]:
+    record = block.record
+    return _about(sheet) | {
         "method": record.method, "settings": json.dumps(record.method_settings, sort_keys=True),
-        "backbone": record.backbone, "seed": record.seed, "explained": len(found.items) if found else 0,
+        "backbone": record.backbone, "seed": record.seed, "explained": len(block.groups),
     }  # fmt: skip
-    lines = []
+
+
+def _explained(sheet: Sheet, block: Block) -> list[dict[str, Any]]:
+    about, lines = _classifier(sheet, block), []
     for number, (name, row) in enumerate(block.rows):
         line = about | {"explainer": name, "explainer_settings": json.dumps(row.settings, sort_keys=True)}
         line["floor"] = row.floor
@@ -88,6 +94,18 @@ def _explained(sheet: Sheet, block: Block) -> list[dict[str, Any]]:
             line |= figure_columns(f"{metric}_against_random", row.against_random.get(metric))
         lines.append(line | {"seconds": row.seconds})
     return lines
+
+
+def _reliable(sheet: Sheet, block: Block) -> list[dict[str, Any]]:
+    """A line for each metric on two halves of the images, and for each pair of metrics."""
+    if (said := reliability.agreement(block)) is None:
+        return []
+    about = _classifier(sheet, block)
+    alone = {(name, "the other half"): half for name, half in zip(said.metrics, said.halves, strict=True)}
+    return [
+        about | {"metric": one, "beside": other} | figure_columns("tau", figure)
+        for (one, other), figure in (alone | said.pairs).items()
+    ]
 
 
 def rank_columns(prefix: str, rank: str) -> dict[str, int | None]:

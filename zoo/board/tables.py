@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path, PurePath
 
 from zoo import paths
-from zoo.board import accuracy, attribute_tables, explained, exports, index, published, rows, store
+from zoo.board import accuracy, attribute_tables, explained, exports, index, published, reliability, rows, store
 from zoo.board.cells import store as cell_store
 from zoo.board.cells import tables as cell_tables
 from zoo.board.exports import Sheet
@@ -135,6 +135,7 @@ def _page(
         lines += ["### Accuracy of each class", "", *accuracy.by_class(one.board, one.rows, reported), ""]
         lines += [_covered(one.rows), ""]
         lines += explained.section(one.blocks, one.board)
+        lines += reliability.section(one.blocks, one.board)
         lines += attribute_tables.section(one.board)
         lines += ["### Cost", "", *accuracy.cost(one.rows), "", _COST, ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.board import accuracy, explained, published, rows, statistics
+from zoo.board import accuracy, explained, published, reliability, rows, statistics
 from zoo.board.accuracy import Ranking
 from zoo.board.explained import Block
 from zoo.board.published import Published, Reported
@@ -38,6 +38,11 @@ class Explained(NamedTuple):
     def lines(self) -> list["ExplainedLine"]:
         """Explainers first, then floors."""
         return [ExplainedLine(self, number, name, row) for number, (name, row) in enumerate(self.block.rows)]
+
+
+    @property
+    def agreement(self) -> reliability.Agreement | None:
+        return reliability.agreement(self.block)
 
 
 class ExplainedLine(NamedTuple):

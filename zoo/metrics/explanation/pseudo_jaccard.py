@@ -23,6 +23,7 @@ class PseudoJaccard(ExplanationMetric):
     higher_is_better: ClassVar[bool] = True
     needs_threshold: ClassVar[bool] = True
     leaves_out: ClassVar[tuple[str, ...]] = ("otsu", "sobel", "oracle")
+    ranked: ClassVar[bool] = False
 
     def measure(self, explained: Explained) -> Tensor:
         if explained.pseudo_threshold is None:
