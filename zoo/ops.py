@@ -1,6 +1,6 @@
 """Pure tensor functions that several plug-ins share. Those of features map over episodes with `torch.func.vmap`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -48,7 +48,7 @@ def descend(start: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, rat
 
 
 @torch.no_grad()
-def pair_weights(
+def pair_maps(
     backbone: Backbone,
     compared: Callable[[Tensor], Tensor],
     query: Tensor,
@@ -56,28 +56,69 @@ def pair_weights(
     pairs: Tensor,
     distance: Literal["l2", "cosine", "inner", "apart"],
 ) -> tuple[Tensor, Tensor]:
-    """Channel weights of query-support pairs: d(-distance) / d(maps), averaged over places.
+    """Class activation maps of query-support pairs: the maps weighted by d(-distance) / d(maps), averaged over places.
 
     "inner" is the inner product of the two with their lengths held fixed: through a mean over places the weighted
     maps then are each place's share of the similarity, where the other two say what would make it grow. "apart" is
     the same less each image's product with itself: shares of cosine - 1, half the squared distance, negated.
 
     Hidden tensors `query` (n, ...) and `support` (k, ...); `pairs` (n, s) long, the supports to pair with each query;
-    the distance is taken after `compared`. Returns the weights of the queries' and of the supports' maps, both
-    (n, s, c). Where the backbone is mean-pooled, d/d(map) at each of h x w places is d/d(mean) / hw: a gradient of c
-    numbers a pair replaces one through the maps; with no neck behind the mean, inner products need none at all.
+    the distance is taken after `compared`. Returns the maps over the queries and over the supports, both (n, s, h, w),
+    of either sign. Where the backbone is mean-pooled, d/d(map) at each of h x w places is d/d(mean) / hw: a gradient of
+    c numbers a pair replaces one through the maps; with no neck behind the mean, inner products need none at all.
     Elsewhere it goes through `embed`, about 32 pairs at a time.
     """
+    own, other = backbone.grid(query).float(), backbone.grid(support).float()
+    sizes = len(query), pairs.shape[1], *own.shape[2:]
+    own, other = own.flatten(2), other.flatten(2)
+    if backbone.mean_pooled and distance in ("inner", "apart"):
+        a, b = own.mean(2), other.mean(2)
+        if torch.equal(backbone.neck(b), b):
+            over_query, over_support = _shares(compared, (own, a), (other, b), pairs, distance == "apart")
+            return over_query.view(sizes), over_support.view(sizes)
+    of_query, of_support = _pair_weights(backbone, compared, query, support, pairs, distance)
+    over_support = own.new_zeros(of_query.shape[:2] + own.shape[2:])
+    for rows, numbers in _alike(pairs):
+        over_support[rows] = torch.einsum("nsc,scp->nsp", of_support[rows], other[numbers])
+    return torch.bmm(of_query, own).view(sizes), over_support.view(sizes)
+
+
+def _shares(
+    compared: Callable[[Tensor], Tensor], query: tuple[Tensor, Tensor], support: tuple[Tensor, Tensor], pairs: Tensor,
+    apart: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Each place's share of the pairs' inner products, both (n, s, p): of maps (n, c, p), (k, c, p) and their means."""
+    (own, a), (other, b) = query, support
+    left, right = unit(compared(a)), unit(compared(b))
+    over_query = torch.bmm(right.index_select(0, pairs.flatten()).unflatten(0, pairs.shape), own)
+    over_support = torch.empty_like(over_query)
+    for rows, numbers in _alike(pairs):
+        over_support[rows] = (left[rows] @ other[numbers]).transpose(0, 1)
+    if apart:
+        over_query -= left.unsqueeze(1) @ own
+        over_support -= (right.unsqueeze(1) @ other).squeeze(1)[pairs]
+    places = own.shape[2]
+    over_query /= (places * a.norm(dim=1))[:, None, None]
+    over_support /= (places * b.norm(dim=1))[pairs].unsqueeze(2)
+    return over_query, over_support
+
+
+def _alike(pairs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The queries with the same supports, and those: (m,) and (s,) long."""
+    kinds, kind = pairs.unique(dim=0, return_inverse=True)
+    for number, supports in enumerate(kinds):
+        yield (kind == number).nonzero().squeeze(1), supports
+
+
+def _pair_weights(
+    backbone: Backbone, compared: Callable[[Tensor], Tensor], query: Tensor, support: Tensor, pairs: Tensor,
+    distance: Literal["l2", "cosine", "inner", "apart"],
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Weights of the queries' and of the supports' channels, both (n, s, c), by autograd."""
     if backbone.mean_pooled:
         places = backbone.grid(query)[0, 0].numel()
         query, support = backbone.grid(query).float().mean((2, 3)), backbone.grid(support).float().mean((2, 3))
         rest, rows = backbone.neck, len(query)
-        if distance in ("inner", "apart") and torch.equal(rest(support), support):
-            left, right = unit(compared(query)).unsqueeze(1), unit(compared(support))[pairs]
-            toward = right - left if distance == "apart" else right
-            back = left - right if distance == "apart" else left
-            lengths = places * query.norm(dim=1)[:, None, None], places * support.norm(dim=1)[pairs].unsqueeze(2)
-            return toward / lengths[0], back / lengths[1]
     else:
         places, rest, rows = 1, backbone.embed, max(1, 32 // pairs.shape[1])
     weights = []

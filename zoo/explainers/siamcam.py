@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.attribution import lift, pairs
 from zoo.explaining import Classifier, Explainer, Explanation
-from zoo.ops import pair_weights
+from zoo.ops import pair_maps
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,7 @@ class SiamCAM(Explainer):
         numbers, real = pairs(classifier, target)
         distance = "apart" if apart and self.distance == "inner" else self.distance
         hidden, sign = backbone.hidden(images), -1 if apart else 1
-        a, b = pair_weights(backbone, classifier.method.compared, hidden, supports, numbers, distance)
-        found = torch.einsum("nsc,nchw->nshw", a, backbone.grid(hidden).float())
-        query_side = lift(sign * found) * real[..., None, None]
-        support_side = torch.zeros_like(query_side)
-        own = backbone.grid(supports).float().split(classifier.support.labels.bincount().tolist())
-        for rows, maps in ((target == label, own[label]) for label in target.unique()):
-            support_side[rows, : len(maps)] = lift(sign * torch.einsum("nsc,schw->nshw", b[rows, : len(maps)], maps))
+        found = pair_maps(backbone, classifier.method.compared, hidden, supports, numbers, distance)
+        query_side, support_side = (lift(sign * side) * real[..., None, None] for side in found)
         mean = query_side.sum(1) / real.sum(1)[:, None, None]
         return Explanation(query_side.amax(1) if self.combine == "max" else mean, query_side, support_side)
