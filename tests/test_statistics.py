@@ -8,7 +8,7 @@ from records import predictions
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from zoo.board import statistics
+from zoo.board import resampling, statistics
 from zoo.errors import ZooError
 from zoo.packing import pack_draws, pack_numbers, unpack_draws
 from zoo.record import BankSpec, Predictions
@@ -111,6 +111,18 @@ def test_mean_interval_and_paired_difference() -> None:
     assert lower.value == pytest.approx(0.1, abs=0.002)
     assert lower.high - lower.low < (mean.high - mean.low) / 5
     assert statistics.paired_difference(better, shared, higher_is_better=True).value == pytest.approx(-lower.value)
+
+
+@pytest.mark.parametrize("groups", [np.arange(7), np.array([0, 0, 1, 1, 1, 2, 2])])
+def test_median_interval_is_that_of_the_resampled_values(groups: np.ndarray) -> None:
+    values = np.random.default_rng(0).normal(size=7)
+    drawn = resampling.group_draws(groups).astype(int)
+    medians = [np.median(np.repeat(values, counts)) for counts in drawn.T]
+    found = statistics.median_interval(values, groups)
+    assert found.value == np.median(values)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(medians, (0.025, 0.975))))
+    with pytest.raises(ZooError, match="no explained item"):
+        statistics.median_interval([])
 
 
 def test_explanation_figures_are_signed_by_what_is_better() -> None:

@@ -143,6 +143,19 @@ def mean_interval(values: Sequence[float] | np.ndarray, groups: np.ndarray | Non
     return _figure(float(numbers.mean()), resampling.cluster_means(numbers[None], own)[0])
 
 
+def median_interval(values: Sequence[float] | np.ndarray, groups: np.ndarray | None = None) -> Figure:
+    """Median of one value an explained query, with the interval of resampling as in `mean_interval`."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if not len(numbers):
+        raise ZooError("there is no explained item to take the median of; explain at least one query")
+    order = numbers.argsort(kind="stable")
+    ranked, own = numbers[order], np.arange(len(numbers)) if groups is None else groups
+    up_to = resampling.group_draws(own)[order].cumsum(0)
+    # The two in the middle of a resample; of an odd number twice the same.
+    low, high = (ranked[(up_to < place).sum(0)] for place in ((up_to[-1] + 1) // 2, up_to[-1] // 2 + 1))
+    return _figure(float(np.median(numbers)), (low + high) / 2)
+
+
 def paired_difference(
     a: Sequence[float] | np.ndarray,
     b: Sequence[float] | np.ndarray,

@@ -50,9 +50,10 @@ def explain(
     support: Annotated[Path | None, typer.Option(help="A folder with one sub-folder of images a class.")] = None,
     method: Annotated[str, typer.Option(help="Name from `zoo list methods`.")] = "prototypical",
     explainer: Annotated[list[str] | None, typer.Option(help="From `zoo list explainers`; --rate takes many.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The PNG; for ratings a folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The PNG; a folder for --rate, --supports.")] = None,
     arrays: Annotated[bool, typer.Option("--arrays", help="Also write the numbers, .npz and .json.")] = False,
     rate: Annotated[int | None, typer.Option(help="Write a blinded rating sheet of so many test queries.")] = None,
+    supports: Annotated[int | None, typer.Option(help="Which supports decided so many test queries.")] = None,
     ratings: Annotated[list[Path] | None, typer.Option(help="Read filled-in sheets, a file a rater; repeat.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Whose training split and images; else the first here.")] = None,
     backbone: Backbone = None,
@@ -61,14 +62,16 @@ def explain(
     seed: Seed = 0,
     device: DeviceName = "auto",
 ) -> None:
-    """Explain your own images; or have experts rate explanations (--rate), and read what they said (--ratings)."""
-    from zoo.pipeline import explanation_of, rating
+    """Explain your own images; or see what hangs on single supports (--supports); or have experts rate explanations
+    (--rate), and read what they said (--ratings)."""
+    from rich.console import Console
 
-    if sum((bool(images), rate is not None, bool(ratings))) != 1:
-        raise ZooError("give images, or --rate N, or --ratings FILE: one of the three; see `zoo explain --help`")
+    from zoo.pipeline import explanation_of, rating, support_report
+
+    if sum((bool(images), rate is not None, supports is not None, bool(ratings))) != 1:
+        ways = "images, or --rate N, or --supports N, or --ratings FILE"
+        raise ZooError(f"give {ways}: one of the four; see `zoo explain --help`")
     if ratings:
-        from rich.console import Console
-
         Console().print(rating.table(rating.read(ratings, (out or Path("rating")) / "key.json")))
         return
     choices: dict[str, Any] = {"benchmark": benchmark, "backbone": backbone, "weights": weights, "seed": seed,
@@ -76,6 +79,12 @@ def explain(
     chosen = explainer or ["siamcam"]
     if rate is not None:
         written = rating.sheet(rate, method, chosen, out or Path("rating"), **choices)
+    elif supports is not None:
+        if support is not None or arrays:
+            raise ZooError("--support and --arrays are for your own images; --supports N takes the benchmark's")
+        found = support_report.report(supports, method, chosen, out or Path("supports"), **choices)
+        Console().print(support_report.table(found))
+        written = found.written
     elif support is None:
         raise ZooError("--support: name a folder with one sub-folder of images a class")
     elif len(chosen) > 1:

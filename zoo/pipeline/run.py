@@ -74,10 +74,7 @@ def run(setup: Setup, out: Path, command: str) -> Result:
     with clock.stage("evaluate"):
         validation = validation_bank(setup)
         scores = _scores(setup, fitted, bank)
-        temperature, validation_accuracy = 1.0, None
-        if validation:
-            held_out = _scores(setup, fitted, validation, on_base=True)
-            temperature, validation_accuracy = fit_temperature(validation, held_out), accuracy(validation, held_out)
+        temperature, validation_accuracy = on_validation(setup, fitted, validation)
     told = None
     if attributes.wanted(setup.explainer):
         with clock.stage("attributes"):
@@ -125,6 +122,14 @@ def run(setup: Setup, out: Path, command: str) -> Result:
             images = f"{record.dataset}, synthetic images" if record.synthetic else record.subset or record.dataset
             draw(cases(scene, setup.explainer, shown, setup.seed), title, picture, f"{images}; {record.backbone}")
     return Result(record, path, picture if setup.explainer else None, reused=False)
+
+
+def on_validation(setup: Setup, fitted: Fitted, validation: Bank | None) -> tuple[float, float | None]:
+    """Softmax temperature and accuracy on a bank of validation items; 1 and None without one."""
+    if validation is None:
+        return 1.0, None
+    scores = _scores(setup, fitted, validation, on_base=True)
+    return fit_temperature(validation, scores), accuracy(validation, scores)
 
 
 def _scores(setup: Setup, fitted: Fitted, bank: Bank, on_base: bool = False) -> list[np.ndarray]:
