@@ -1,6 +1,7 @@
 """Which queries are explained, which pairs are refused, and that thresholds never see what they are scored on."""
 
 import numpy as np
+import pytest
 import torch
 
 from zoo import registry
@@ -50,6 +51,15 @@ def test_queries_are_spread_over_episodes_and_classes() -> None:
         assert len(np.unique(part.query)) == len(part.query)
     assert {tuple(part.query[:2]) for part in asked} != {tuple(asked[0].query[:2])}, "the same queries every time"
     assert sum(len(part.query) for part in ask(bank(10), 1000)) == 48
+
+
+@pytest.mark.parametrize("count", [3, 7, 30])
+def test_no_class_is_asked_about_more_than_another(count: int) -> None:
+    """However few queries an episode has."""
+    labels = np.concatenate([part.episode.query_labels[part.query] for part in ask(bank(10), count)])
+    counts = np.bincount(labels, minlength=2)
+    assert counts.sum() == count
+    assert abs(counts[0] - counts[1]) <= 1
 
 
 def test_refusals_follow_from_the_contracts() -> None:

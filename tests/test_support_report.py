@@ -13,8 +13,9 @@ from test_explain import bank, items
 from zoo import cli
 from zoo.errors import ZooError
 from zoo.pipeline import support_report
+from zoo.pipeline.explain import ask
 from zoo.pipeline.support_page import draw
-from zoo.pipeline.support_report import Report, report, set_aside, spread
+from zoo.pipeline.support_report import Report, report, set_aside
 from zoo.pipeline.support_sensitivity import Sensitivity, spare
 from zoo.record import Figure
 
@@ -86,20 +87,16 @@ def test_methods_that_see_the_queries_or_adapt(cells: Path, tmp_path: Path, meth
     assert all(one.worst == 1 for one in found.rows), "that floor never looks at the supports"
 
 
-def test_a_few_queries_are_of_several_classes() -> None:
-    asked = spread(bank(10), 3)
-    assert [part.episode.query_labels[part.query].tolist() for part in asked] == [[0], [1], [0]]
-    asked = spread(bank(10), 48)
-    assert [sorted(part.query) for part in asked] == [list(range(12))] * 4
-    with pytest.raises(ZooError, match="48 to explain"):
-        spread(bank(10), 49)
+def test_more_queries_than_there_are(cells: Path, tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match=r"to explain; give \d+ or fewer"):
+        ask_for(100_000, cells, tmp_path, "random")
 
 
 def test_half_of_what_nobody_asks_about_is_set_aside() -> None:
     data = items()
     data.groups[[12, 14]] = 12  # both of class 0
     data.groups[17] = 11
-    (asked,) = spread(bank(10, 1), 2)
+    (asked,) = ask(bank(10, 1), 2)
     asked = asked._replace(query=np.array([1, 0]))  # items 11 and 10
     left = set_aside(data, asked)
     assert left.episode.query[left.query].tolist() == [11, 10]

@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 def ask(bank: Bank, count: int) -> list[Asked]:
     """`count` queries in equal parts from the bank's first episodes, the classes in turn within each."""
     episodes = bank.episodes[:EPISODES]
-    asked = []
+    asked, begun = [], 0
     for number, episode in enumerate(episodes):
         share = count // len(episodes) + (number < count % len(episodes))
         labels = episode.query_labels
@@ -49,7 +49,9 @@ def ask(bank: Bank, count: int) -> list[Asked]:
             inside = np.flatnonzero(labels == label)
             # Another stretch of each class in every episode: in the `all` bank queries stand in one fixed order.
             turn[np.roll(inside, -number * len(inside) // len(episodes))] = np.arange(len(inside))
-        asked.append(Asked(episode, np.lexsort((labels, turn))[:share]))
+        # Each episode goes on with the class at which the one before stopped: no class is asked about more than others.
+        asked.append(Asked(episode, np.lexsort(((labels - begun) % len(episode.classes), turn))[:share]))
+        begun += share
     return [part for part in asked if len(part.query)]
 
 

@@ -146,32 +146,15 @@ def _asked(made: Setup, count: int) -> tuple[Bank, list[Asked]]:
                        "benchmark with 2 or more (`zoo list benchmarks`)")  # fmt: skip
     bank = banks.draw(made.items, made.test_items, made.bank_spec, made.classes)
     banks.audit(bank, made.items, made.test_items)
-    asked = spread(bank, count)
+    asked = ask(bank, count)
+    if (found := sum(len(part.query) for part in asked)) < count:
+        raise ZooError(f"--supports {count}: the benchmark's bank has {found} to explain; give {found} or fewer")
     if bank.spec.kind == "all":
         asked = [set_aside(made.items, part) for part in asked]
     for part in asked:
         for label in range(len(part.episode.classes)):
             spare(made.items, part.episode, label, made.test_items)
     return bank, asked
-
-
-def spread(bank: Bank, count: int) -> list[Asked]:
-    """`count` queries of the bank's first episodes, in equal parts, the classes in turn. Each episode begins with
-    another class, so that a few queries are not all of the first. Raises ZooError where the bank has fewer."""
-    whole = ask(bank, sum(len(episode.query) for episode in bank.episodes))
-    least = min(len(part.query) for part in whole)
-    if count > least * len(whole):
-        most = least * len(whole)
-        raise ZooError(f"--supports {count}: the benchmark's bank has {most} to explain; give {most} or fewer")
-    asked = []
-    for number, (episode, query) in enumerate(whole):
-        labels, turn = episode.query_labels[query], np.empty(len(query), np.int64)
-        for label in np.unique(labels):
-            turn[labels == label] = np.arange((labels == label).sum())
-        share = count // len(whole) + (number < count % len(whole))
-        order = np.lexsort(((labels - number) % len(episode.classes), turn))
-        asked.append(Asked(episode, query[order[:share]]))
-    return [part for part in asked if len(part.query)]
 
 
 def set_aside(items: Items, asked: Asked) -> Asked:
