@@ -38,7 +38,7 @@ def test_windows_tile_the_image() -> None:
 def test_occlusion_equals_captum() -> None:
     fitted, query = classifier(TinyBackbone(neck=True)), images(4)
     explain = captum.attr.Occlusion(Scoring(fitted, "score"))
-    expected = explain.attribute(query, (3, 8, 8), (3, 4, 4), torch.zeros_like(query), target=TARGET).sum(1).relu()
+    expected = explain.attribute(query, (3, 8, 8), (3, 4, 4), torch.zeros_like(query), target=TARGET).mean(1).relu()
     found = Occlusion(of="score", cells=4, baseline="black").explain(fitted, query, TARGET, seed=0).saliency
     torch.testing.assert_close(found, expected.detach())
     assert found.amax() > 1e-3

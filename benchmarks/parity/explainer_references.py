@@ -354,10 +354,9 @@ def square_by_square(image: Tensor, cells: int, lost: Callable[[Tensor], float])
 
 @each
 def occlusion(explainer: Any, classifier: Classifier, image: Tensor, target: Tensor) -> Tensor:
-    """Times three: captum gives each colour the whole fall, and ours adds the colours up."""
     whole = values(classifier, image, target)
     fall = square_by_square(image, explainer.cells, lambda seen: float(whole - values(classifier, seen, target)))
-    return 3 * fall.relu()[None]
+    return fall.relu()[None]
 
 
 @each

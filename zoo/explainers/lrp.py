@@ -19,7 +19,7 @@ class LRP(ScoreExplainer):
     paper: ClassVar[str] = "Bach et al., Layer-Wise Relevance Propagation, 2015, doi 10.1371/journal.pone.0130140"
     needs: ClassVar[Literal["pixels"]] = "pixels"
     gamma: float = 0.25
-    """How far positive weights are favoured; 0: rule epsilon."""
+    """How far positive weights are favoured, biases never; 0: rule epsilon."""
 
     def refuses(self, backbone: Backbone) -> str | None:
         from captum.attr._core.lrp import SUPPORTED_LAYERS_WITH_RULES, SUPPORTED_NON_LINEAR_LAYERS

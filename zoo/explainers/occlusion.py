@@ -29,4 +29,4 @@ class Occlusion(ScoreExplainer):
             attr.Occlusion(scoring).attribute, images, window, step, baseline(images, self.baseline), target,
             perturbations_per_eval=max(BATCH // len(images), 1),
         )  # fmt: skip
-        return found.sum(1).relu()
+        return found.mean(1).relu()  # the square hides all colours at once, and each is given the whole fall
