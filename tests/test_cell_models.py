@@ -352,6 +352,22 @@ def test_hemax_reads_places_a_stride_apart_and_draws_masks_at_an_eighth_of_it(st
     assert masks.shape == (1, 2, 8 * 64 // stride, 8 * 96 // stride)
 
 
+def test_a_mask_of_hemax_ends_at_its_box() -> None:
+    model = registry.build("cell_models", "hemax", SMALL["hemax"])
+    network, images = begun(model).eval(), fields(range(4))[0]
+    with torch.no_grad():
+        network.mask_head.output_conv.bias.fill_(1e3)  # every pixel is of every cell
+        network.label.bias[-1] = -1e3  # and every query stands for one
+    for found in model.find(network, images):
+        assert len(found.labels) == model.queries  # type: ignore[attr-defined]
+        assert found.masks is not None
+        assert found.masks.any()
+        places = tight(found.masks)[found.masks.any((1, 2))]
+        boxes = found.boxes[found.masks.any((1, 2))]
+        assert (places[:, :2] >= boxes[:, :2] - 0.5).all()
+        assert (places[:, 2:] <= boxes[:, 2:] + 0.5).all()
+
+
 @pytest.mark.parametrize("size", [0.01, 100.0])
 def test_the_transformer_of_hemax_begins_with_maps_of_one_size(size: float) -> None:
     """Whatever the backbone's are."""

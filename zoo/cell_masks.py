@@ -30,6 +30,13 @@ def discs(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     return masks
 
 
+def inside(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Which pixels have their middle in each box: (k, 4) -> (k, H, W) bool."""
+    y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
+    left, top, right, bottom = boxes.T[:, :, None, None]
+    return (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
+
+
 def cleaned(mask: np.ndarray) -> np.ndarray:
     """The largest connected part of a mask (H, W) of 0, 1, 2, its holes filled with cytoplasm."""
     parts, count = ndimage.label(mask)  # type: ignore[misc]

@@ -21,7 +21,7 @@ from transformers.models.detr.modeling_detr import (
 
 from zoo.cell_layers import AttributeHead, Known, Pyramid, freeze, known, unfold_backbone, words
 from zoo.cell_losses import Costs, attribute_loss, corners, dice_loss, focal_loss, match, query_loss, relative
-from zoo.cell_masks import apart, clipped, discs
+from zoo.cell_masks import apart, clipped, discs, inside
 from zoo.cell_model import CellModel, FieldKind
 from zoo.cells import Cells
 from zoo.errors import ZooError
@@ -37,7 +37,8 @@ class HemaX(CellModel):
     Carion et al., ECCV 2020, from `transformers`. A field with more cells than queries is trained on its largest ones.
 
     What the paper leaves open is ours: losses after every layer of the decoder, each mask's loss is the mean of its two
-    channels, nucleus before cytoplasm where both channels claim a pixel, the surer cell where two cells do."""
+    channels, nucleus before cytoplasm where both channels claim a pixel, the surer cell where two cells do, and no mask
+    goes on beyond its box: the head, which sees the whole field, marks the cells of other queries as well."""
 
     paper: ClassVar[str] = "Pal et al., HemaX and LeukoX, ISBI 2024, doi 10.1109/ISBI56570.2024.10635140"
 
@@ -147,7 +148,7 @@ class HemaX(CellModel):
                 drawn = discs(boxes, height, width)
             else:
                 nucleus, cytoplasm = (_upsampled(masks, height, width) > 0).cpu().numpy().swapaxes(0, 1)
-                drawn = apart(np.where(nucleus, 2, cytoplasm))
+                drawn = apart(np.where(nucleus, 2, cytoplasm) * inside(boxes, height, width))
             spoken = words([one[at, query] for one in out.attributes], len(query))
             chances = sure[query].cpu().numpy()
             found.append(Cells(label[query].cpu().numpy(), boxes, drawn, spoken.cpu().numpy(), chances))
