@@ -355,9 +355,8 @@ def test_hemax_reads_places_a_stride_apart_and_draws_masks_at_an_eighth_of_it(st
 def test_a_mask_of_hemax_ends_at_its_box() -> None:
     model = registry.build("cell_models", "hemax", SMALL["hemax"])
     network, images = begun(model).eval(), fields(range(4))[0]
-    with torch.no_grad():
-        network.mask_head.output_conv.bias.fill_(1e3)  # every pixel is of every cell
-        network.label.bias[-1] = -1e3  # and every query stands for one
+    network.get_parameter("mask_head.output_conv.bias").data.fill_(1e3)  # every pixel is of every cell
+    network.get_parameter("label.bias").data[-1] = -1e3  # and every query stands for one
     for found in model.find(network, images):
         assert len(found.labels) == model.queries  # type: ignore[attr-defined]
         assert found.masks is not None

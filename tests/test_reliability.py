@@ -37,7 +37,8 @@ def test_tau_is_scipy_s_of_the_means() -> None:
     found = reliability.agreement(block(values))
     assert found is not None
     (tau,) = found.pairs.values()
-    assert tau.value == pytest.approx(kendalltau(*(one.mean(1) for one in values.values())).statistic)
+    theirs, _ = kendalltau(*(one.mean(1) for one in values.values()))
+    assert tau.value == pytest.approx(theirs)
     assert tau.low <= tau.value <= tau.high
 
 
