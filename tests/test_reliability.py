@@ -19,11 +19,12 @@ def block(values: dict[str, np.ndarray], groups: np.ndarray | None = None) -> Bl
     count = len(next(iter(values.values())))
     rows = [
         (f"explainer_{row}", ExplanationRow.model_construct(
-            values={name: [] if np.isnan(found[row]).all() else found[row].tolist() for name, found in values.items()}
+            values={name: [] if np.isnan(found[row]).all() else found[row].tolist() for name, found in values.items()},
+            figures=dict.fromkeys(values),
         ))
         for row in range(count)
     ]  # fmt: skip
-    return Block(record(), np.arange(IMAGES) if groups is None else groups, rows, {name: [] for name in values})
+    return Block(record(), np.arange(IMAGES) if groups is None else groups, rows)
 
 
 def drawn(levels: list[float], seed: int, noise: float = 1.0) -> np.ndarray:

@@ -181,14 +181,17 @@ def test_each_class_stands_beside_the_paper_s() -> None:
 
 def test_explainers_of_one_classifier_share_a_block_with_the_floors_once() -> None:
     made = [pbc(), pbc(explainer="grad_cam"), pbc(seed=1)]
-    header, *lines = part(tables.leaderboard(made, NOBODY)["pbc_8way_5shot.md"], "### Explanations")
+    page = tables.leaderboard(made, NOBODY)["pbc_8way_5shot.md"]
+    first, second = page[page.index("### Explanations") : page.index("### Cost")].split("#### ")[1:]
+    assert first.splitlines()[0].endswith("seed 0")
+    assert second.splitlines()[0].endswith("seed 1")
+    assert first.splitlines()[2] == "6 queries explained, 6 of them classified right."
+    header, *lines = part(first, "**deletion**")
     place = header.index("explainer")
-    assert [line[place - 2 : place + 1] for line in lines] == [
-        ["0", "6 (6)", "grad_cam"], ["0", "6 (6)", "siamcam"], ["0", "6 (6)", "random (*floor*)"],
-        ["1", "6 (6)", "siamcam"], ["1", "6 (6)", "random (*floor*)"],
-    ]  # fmt: skip
-    assert lines[0][header.index("deletion") + 1] == "**+20.00 (+20.0 to +20.0)**"
-    assert lines[2][header.index("deletion") + 1] == "-"
+    assert [line[place] for line in lines] == ["grad_cam", "siamcam", "random (*floor*)"]
+    assert [line[header.index("beside `random`")] for line in lines] == ["**+20.00 (+20.0 to +20.0)**"] * 2 + ["-"]
+    header, *lines = part(second, "**deletion**")
+    assert [line[place] for line in lines] == ["siamcam", "random (*floor*)"]
 
 
 def test_build_check_and_rebuild(tmp_path: Path) -> None:

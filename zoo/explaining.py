@@ -138,6 +138,11 @@ class Explained:
 class ExplanationMetric(ABC):
     """One number per explained image."""
 
+    about: ClassVar[
+        Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "attributes"]
+    ]
+    """What it judges: whether the saliency is what the classifier used; lies on the cell; stays under tiny changes of
+    the image; follows the classifier's weights and labels; is sparse; or is about the attributes."""
     higher_is_better: ClassVar[bool]
     needs_masks: ClassVar[bool] = False
     needs_threshold: ClassVar[bool] = False

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo import paths, registry
-from zoo.errors import unknown
+from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
     from zoo.data.audit import Report
@@ -104,8 +104,16 @@ def _metrics() -> Table:
     lines = _table("name", "of", "what it is")
     for folder in _METRICS:
         for name in registry.names(folder):
-            lines.add_row(name, folder.split("/")[1], Text(registry.summary(folder, name)))
+            lines.add_row(name, _of(folder, name), Text(registry.summary(folder, name)))
     return lines
+
+
+def _of(folder: str, name: str) -> str:
+    """prediction, cell, or what a metric of explanation judges."""
+    try:
+        return registry.declared(folder, name, "about")
+    except ZooError:
+        return folder.split("/")[1]
 
 
 def _datasets() -> RenderableType:

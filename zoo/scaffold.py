@@ -80,7 +80,7 @@ class CLASS(Explainer):
 _METRIC = '''"""NAME: say in one line what it measures and which way is better; `zoo list metrics` prints this line."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -92,6 +92,7 @@ class CLASS(ExplanationMetric):
     """Say whose idea it is, which equations, and what was left open and chosen here. Until then it is the share of
     the saliency that lies in the most salient tenth of the pixels, 0..1."""
 
+    about: ClassVar[Literal["complexity"]] = "complexity"
     higher_is_better: ClassVar[bool] = True
 
     def measure(self, explained: Explained) -> Tensor:

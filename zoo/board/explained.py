@@ -1,31 +1,37 @@
-"""The explanation table of a board: every explainer of a classifier beside the floors."""
+"""Every explainer of a classifier beside the floors: what can be compared, and the tests of it. No torch."""
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo import registry
 from zoo.board import paired, resampling, statistics
-from zoo.board.accuracy import backbone_cell, method_cell
-from zoo.board.markdown import difference, escape, percent, table
-from zoo.board.rows import Board, by_classifier, telling, tellings
+from zoo.board.paired import Ties
+from zoo.board.rows import Board, by_classifier, telling
 from zoo.errors import ZooError
 from zoo.record import ExplanationRow, Figure, Record, settings_hash
 
+FLOORS = ("random", "centre", "otsu")
+"""Floors that every explainer is shown beside: no knowledge, of where cells are, of what stands out from its ground."""
 _FIRST = ("deletion", "insertion", "saliency_jaccard", "pointing_game")
-_NOTE = (
-    "Means over the explained queries, in per cent, with 95 % intervals that cover the images: a query explained in "
-    "two episodes, or a duplicate, is one image. Other support draws, training seeds and patients are not covered. "
-    "*Rank* is among the explainers and floors of the same classifier and seed, by paired tests with Holm's correction "
-    "(1-3: not told from the first, second and third); nothing is ranked by *pseudo* figures. Beside it the paired "
-    "difference to the `random` floor, positive where the explainer is better (for *deletion* lower is better), in "
-    "bold where its interval excludes 0."
-)
 
 
-class Block(NamedTuple):
+class Compared(NamedTuple):
+    """Every two explainers of a block by one metric."""
+
+    numbers: list[int]
+    """Of the rows that have it"""
+    ties: Ties
+    """Of those rows"""
+    drawn: np.ndarray
+    """(rows, resamples) of their means"""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
     """The explainers of one classifier, seed and set of queries: what can be compared."""
 
     record: Record
@@ -34,29 +40,88 @@ class Block(NamedTuple):
     """(n,) of the explained images: one number for an image and its duplicates"""
     rows: list[tuple[str, ExplanationRow]]
     """(explainer, row): explainers, then floors"""
-    ranks: dict[str, list[str]]
-    """metric -> rank of each row, "-" of one without it"""
+
+    @property
+    def metrics(self) -> list[str]:
+        """Of any of the rows."""
+        return metric_order(row for _, row in self.rows)
+
+    @functools.cached_property
+    def compared(self) -> dict[str, Compared]:
+        """By each metric of which it is known which way is better."""
+        having = [
+            (metric, number)
+            for metric in self.metrics
+            for number, (_, row) in enumerate(self.rows)
+            if higher_is_better(metric) is not None and len(row.values.get(metric, ())) == len(self.groups)
+        ]
+        if not having:
+            return {}
+        values = np.array([self.rows[number][1].values[metric] for metric, number in having])
+        drawn, found = resampling.cluster_means(values, self.groups), {}
+        for metric in dict.fromkeys(metric for metric, _ in having):
+            places = [place for place, (name, _) in enumerate(having) if name == metric]
+            higher = bool(higher_is_better(metric))
+            tested = paired.explained_ties(values[places], self.groups, higher, drawn[places])
+            found[metric] = Compared([having[place][1] for place in places], tested, drawn[places])
+        return found
+
+    @functools.cached_property
+    def ranks(self) -> dict[str, dict[int, str]]:
+        """Metric by which explainers may be ranked -> number of a row -> its rank."""
+        ranking = {metric: found for metric, found in self.compared.items() if ranks_by(metric) is not None}
+        return {
+            metric: dict(zip(found.numbers, found.ties.ranks, strict=True)) for metric, found in ranking.items()
+        }  # fmt: skip
+
+    def rank(self, metric: str, number: int) -> str:
+        """Of one row; "-" of one that has none."""
+        return self.ranks.get(metric, {}).get(number, "-")
+
+    def settings(self, number: int) -> str:
+        """The settings that tell a row from others of its name."""
+        name, row = self.rows[number]
+        return telling(row.settings, (other.settings for other_name, other in self.rows if other_name == name))
+
+    def having(self, metric: str) -> list[int]:
+        """Numbers of the rows that have a figure of it, the best first where it is known which way is better."""
+        found = [number for number, (_, row) in enumerate(self.rows) if metric in row.figures]
+        if (higher := higher_is_better(metric)) is not None:
+            found.sort(key=lambda number: self.rows[number][1].figures[metric].value, reverse=higher)
+        return found
+
+    def floor(self, name: str) -> int | None:
+        """The number of a floor's row; None where the block does not have it."""
+        return next((number for number, (found, row) in enumerate(self.rows) if row.floor and found == name), None)
+
+    def beside(self, metric: str, number: int, name: str) -> Figure | None:
+        """Paired difference of a row to a floor, positive where it is better; None of the floor itself, and where one
+        of them lacks the metric."""
+        if (places := self._places(metric, number, name)) is None:
+            return None
+        found, (one, floor) = self.compared[metric], places
+        draws = (found.drawn[one] - found.drawn[floor]) * (1 if higher_is_better(metric) else -1)
+        low, high = np.quantile(draws, (0.025, 0.975)).tolist()
+        return Figure(value=float(found.ties.difference[one, floor]), low=low, high=high)
+
+    def sign(self, metric: str, number: int, name: str) -> int | None:
+        """1 where a row is better than a floor, -1 where it is worse, 0 where no test, corrected, tells them apart."""
+        if (places := self._places(metric, number, name)) is None:
+            return None
+        better = self.compared[metric].ties.better
+        return int(better[places]) - int(better[places[::-1]])
+
+    def _places(self, metric: str, number: int, name: str) -> tuple[int, int] | None:
+        """Of a row and of a floor among the rows that a metric compares."""
+        numbers, floor = self.compared[metric].numbers if metric in self.compared else [], self.floor(name)
+        if floor is None or floor == number or not {floor, number} <= {*numbers}:
+            return None
+        return numbers.index(number), numbers.index(floor)
 
 
 def blocks(board: Board) -> list[Block]:
     """Everything that was explained, in the order of the records."""
     return [_block(records) for records in by_classifier(board)]
-
-
-def section(found: Sequence[Block], board: Board) -> list[str]:
-    """Lines from the heading on; none where nothing was explained."""
-    if not found:
-        return []
-    metrics = metric_order(row for block in found for _, row in block.rows)
-    header = ["method", "backbone", "seed", "explained (of them right)", "explainer"]
-    for metric in metrics:
-        header += [escape(metric.replace("_", " ")), "better than random by", "rank"]
-    keys = tellings(board.records)
-    lines = []
-    for block in found:
-        said = [method_cell(block.record, keys), backbone_cell(block.record), str(block.record.seed), _count(block)]
-        lines += [[*said, *_explainer(block, number, metrics)] for number in range(len(block.rows))]
-    return ["### Explanations", "", _NOTE, "", *table(header, lines), ""]
 
 
 def merge(records: Iterable[Record]) -> list[tuple[str, ExplanationRow]]:
@@ -79,71 +144,44 @@ def beats_random(figure: Figure) -> bool:
     return figure.low > 0
 
 
-@functools.cache
 def higher_is_better(metric: str) -> bool | None:
     """What the metric's plug-in declares; None where there is no such metric here."""
-    try:
-        return bool(registry.declared("metrics/explanation", metric, "higher_is_better"))
-    except ZooError:
-        return None
+    return _declared("metrics/explanation", metric, "higher_is_better", None)
+
+
+def about(metric: str) -> str:
+    """What the metric judges; empty where there is no such metric here."""
+    return _declared("metrics/explanation", metric, "about", "")
+
+
+def meaning(metric: str) -> str:
+    """A line on a metric without its name; empty where there is no such metric here."""
+    if higher_is_better(metric) is None:
+        return ""
+    line = registry.summary("metrics/explanation", metric)
+    _, named, rest = line.partition(": ")
+    return rest[:1].upper() + rest[1:] if named else line
+
+
+def ranks_by(metric: str) -> bool | None:
+    """Whether higher is better, of a metric by which explainers may be ranked; else None."""
+    return higher_is_better(metric) if _declared("metrics/explanation", metric, "ranked", True) else None
+
+
+def is_ceiling(explainer: str) -> bool:
+    """Whether it shows what is known of the image and not of the classifier, as `oracle` does."""
+    return _declared("explainers", explainer, "needs", "") == "masks"
 
 
 @functools.cache
-def ranks_by(metric: str) -> bool | None:
-    """Whether higher is better, of a metric by which explainers may be ranked; else None."""
+def _declared(folder: str, name: str, constant: str, otherwise: Any) -> Any:
     try:
-        ranked = registry.declared("metrics/explanation", metric, "ranked")
-    except ZooError:  # not in its own file: as the contract has it
-        ranked = True
-    return higher_is_better(metric) if ranked else None
+        return registry.declared(folder, name, constant)
+    except ZooError:  # no such plug-in here, or one that leaves it as the contract has it
+        return otherwise
 
 
 def _block(records: Sequence[Record]) -> Block:
-    found, first = merge(records), records[0]
+    first = records[0]
     assert first.explanations is not None
-    groups = statistics.clusters(first.explanations.items, first.predictions)
-    having = [
-        (metric, number)
-        for metric in metric_order(row for _, row in found)
-        for number, (_, row) in enumerate(found)
-        if len(row.values.get(metric, ())) == len(groups)
-    ]
-    values = np.array([found[number][1].values[metric] for metric, number in having])
-    return Block(first, groups, found, _ranks(having, values, groups, len(found)) if having else {})
-
-
-def _ranks(
-    having: Sequence[tuple[str, int]], values: np.ndarray, groups: np.ndarray, rows: int
-) -> dict[str, list[str]]:
-    """Metric -> rank of each of the rows, from the values (m, n) of each (metric, row) there is."""
-    drawn, ranks = resampling.cluster_means(values, groups), {}
-    for metric in dict.fromkeys(metric for metric, _ in having):
-        ranks[metric] = ["-"] * rows
-        if (higher := ranks_by(metric)) is None:
-            continue
-        places = [place for place, (name, _) in enumerate(having) if name == metric]
-        tested = paired.explained_ties(values[places], groups, higher, drawn[places])
-        for place, rank in zip(places, tested.ranks, strict=True):
-            ranks[metric][having[place][1]] = rank
-    return ranks
-
-
-def _count(block: Block) -> str:
-    found = block.record.explanations
-    return f"{len(found.items)} ({sum(found.correct)})" if found else "-"
-
-
-def _explainer(block: Block, number: int, metrics: Sequence[str]) -> list[str]:
-    name, row = block.rows[number]
-    settings = telling(row.settings, (other.settings for other_name, other in block.rows if other_name == name))
-    cells = [escape(name) + (f" {escape(settings)}" if settings else "") + (" (*floor*)" if row.floor else "")]
-    for metric in metrics:
-        figure, against = row.figures.get(metric), row.against_random.get(metric)
-        rank = block.ranks[metric][number] if metric in block.ranks else "-"
-        cells += [percent(figure), _against(against) if against else "-", rank]
-    return cells
-
-
-def _against(figure: Figure) -> str:
-    text = difference(figure)
-    return f"**{text}**" if figure.low > 0 or figure.high < 0 else text
+    return Block(first, statistics.clusters(first.explanations.items, first.predictions), merge(records))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from zoo.board import reliability
 from zoo.board.accuracy import FIGURES, Ranking, peak_memory, seconds
-from zoo.board.explained import Block
+from zoo.board.explained import FLOORS, Block
 from zoo.board.rows import Board, Row
 from zoo.board.store import one_line
 from zoo.record import Figure
@@ -89,9 +89,11 @@ def _explained(sheet: Sheet, block: Block) -> list[dict[str, Any]]:
     for number, (name, row) in enumerate(block.rows):
         line = about | {"explainer": name, "explainer_settings": json.dumps(row.settings, sort_keys=True)}
         line["floor"] = row.floor
-        for metric, ranks in block.ranks.items():
-            line |= figure_columns(metric, row.figures.get(metric)) | rank_columns(f"{metric}_", ranks[number])
-            line |= figure_columns(f"{metric}_against_random", row.against_random.get(metric))
+        for metric in block.metrics:
+            line |= figure_columns(metric, row.figures.get(metric))
+            line |= rank_columns(f"{metric}_", block.rank(metric, number))
+            for floor in FLOORS:
+                line |= figure_columns(f"{metric}_beside_{floor}", block.beside(metric, number, floor))
         lines.append(line | {"seconds": row.seconds})
     return lines
 

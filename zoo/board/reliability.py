@@ -47,7 +47,7 @@ class Agreement(NamedTuple):
 
 def agreement(block: Block) -> Agreement | None:
     """None where fewer than two metrics rank `LEAST` explainers and floors."""
-    values = {name: found for name in block.ranks if (found := _values(block, name)) is not None}
+    values = {name: found for name in block.metrics if (found := _values(block, name)) is not None}
     if len(values) < 2:
         return None
     drawn = {name: _signs(resampling.cluster_means(found, block.groups)) for name, found in values.items()}

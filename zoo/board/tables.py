@@ -10,6 +10,7 @@ from zoo import paths
 from zoo.board import accuracy, attribute_tables, explained, exports, index, published, reliability, rows, store
 from zoo.board.cells import store as cell_store
 from zoo.board.cells import tables as cell_tables
+from zoo.board.explained_tables import section as explanations
 from zoo.board.exports import Sheet
 from zoo.board.index import MARK, title
 from zoo.board.markdown import escape
@@ -134,7 +135,7 @@ def _page(
             lines += [heading, "", *accuracy.ranking(ranked, reported, records_at), "", *_covers(ranked), ""]
         lines += ["### Accuracy of each class", "", *accuracy.by_class(one.board, one.rows, reported), ""]
         lines += [_covered(one.rows), ""]
-        lines += explained.section(one.blocks, one.board)
+        lines += explanations(one.blocks, one.board)
         lines += reliability.section(one.blocks, one.board)
         lines += attribute_tables.section(one.board)
         lines += ["### Cost", "", *accuracy.cost(one.rows), "", _COST, ""]

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoo import atomic, paths, registry
-from zoo.board import explained, published, store
+from zoo.board import explained, floors, published, store
 from zoo.board.cells import store as cell_store
 from zoo.board.published import Published
 from zoo.board.site import cells, figures, plugins, svg
@@ -124,8 +124,8 @@ def _templates() -> Environment:
         "ranked": lambda rank: rank.replace("-", "\u2013"),
     }  # fmt: skip
     made.globals |= {
-        "figures": figures, "metric_order": explained.metric_order, "safe_command": safe_command,
-        "uncertain": published.uncertain,
+        "figures": figures, "meaning": explained.meaning, "beaten": floors.BEATEN, "floors": explained.FLOORS,
+        "safe_command": safe_command, "uncertain": published.uncertain,
     }  # fmt: skip
     return made
 

@@ -93,8 +93,8 @@ def accuracy_cells(entries: Sequence[Entry], paper: float | None) -> Cells:
     return plots.accuracy_cells([entry.figure for entry in entries if entry.figure], paper)
 
 
-def against_cells(found: Sequence[ExplainedLine], metric: str) -> Cells:
-    return plots.difference_cells([f for line in found if (f := line.row.against_random.get(metric))])
+def against_cells(found: Sequence[ExplainedLine], metric: str, floor: str) -> Cells:
+    return plots.difference_cells([f for line in found if (f := line.beside(metric, floor))])
 
 
 def _mark(entry: Entry) -> str:

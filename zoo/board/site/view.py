@@ -11,6 +11,7 @@ import numpy as np
 from zoo.board import accuracy, explained, published, reliability, rows, statistics
 from zoo.board.accuracy import Ranking
 from zoo.board.explained import Block
+from zoo.board.floors import Verdict, verdict
 from zoo.board.published import Published, Reported
 from zoo.board.rows import MAIN, Board, Row
 from zoo.board.site import matrix, plugins
@@ -39,6 +40,19 @@ class Explained(NamedTuple):
         """Explainers first, then floors."""
         return [ExplainedLine(self, number, name, row) for number, (name, row) in enumerate(self.block.rows)]
 
+    def best_first(self, metric: str) -> list["ExplainedLine"]:
+        """Those that have the metric."""
+        lines = self.lines
+        return [lines[number] for number in self.block.having(metric)]
+
+    @property
+    def floors(self) -> list[str]:
+        """Those that every explainer is shown beside."""
+        return [name for name in explained.FLOORS if self.block.floor(name) is not None]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return verdict(self.block)
 
     @property
     def agreement(self) -> reliability.Agreement | None:
@@ -56,10 +70,14 @@ class ExplainedLine(NamedTuple):
     @property
     def settings(self) -> str:
         """Settings that tell this explainer from others of its name."""
-        return rows.telling(self.row.settings, (row.settings for name, row in self.of.block.rows if name == self.name))
+        return self.of.block.settings(self.number)
 
     def rank(self, metric: str) -> str:
-        return self.of.block.ranks[metric][self.number] if metric in self.of.block.ranks else "-"
+        return self.of.block.rank(metric, self.number)
+
+    def beside(self, metric: str, floor: str) -> Figure | None:
+        """Paired difference to a floor, positive where this explainer is better."""
+        return self.of.block.beside(metric, self.number, floor)
 
 
 class Picture(NamedTuple):

@@ -1,7 +1,7 @@
 """Area between the curves of deleting the least and the most salient pixels first; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ class AreaBetweenCurves(ExplanationMetric):
     first (LeRF) minus area with the most salient first (MoRF, our `deletion`), -1..1. What deletion does to any image
     at all cancels. Same steps, mean colour and trapezoid rule as `deletion`."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
     steps: int = 10
     """Equal fractions of the pixels that change at a time."""

@@ -1,7 +1,7 @@
 """Attribute class drop: how far the class loses probability without the pixels of its attributes; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -17,6 +17,7 @@ class AttributeClassDrop(ExplanationMetric):
     Raises ZooError without attribute heads.
     """
 
+    about: ClassVar[Literal["attributes"]] = "attributes"
     higher_is_better: ClassVar[bool] = True
     needs_heads: ClassVar[bool] = True
 

@@ -1,7 +1,7 @@
 """Attribute drop: how far the words lose probability without the pixels that carry them; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class AttributeDrop(ExplanationMetric):
     Raises ZooError without attribute heads.
     """
 
+    about: ClassVar[Literal["attributes"]] = "attributes"
     higher_is_better: ClassVar[bool] = True
     needs_heads: ClassVar[bool] = True
 

@@ -1,7 +1,7 @@
 """Comprehensiveness: how far the target's probability falls without the most salient pixels; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ class Comprehensiveness(ExplanationMetric):
     """DeYoung et al., ERASER, ACL 2020, arXiv 1911.03429, section 4, for pixels: p(image) - p(image with the top share
     in the mean colour of the training images), averaged over the top 1, 5, 10, 20 and 50 %; -1..1."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
 
     def measure(self, explained: Explained) -> Tensor:

@@ -1,7 +1,7 @@
 """Deletion: area under the target's probability while the most salient pixels are taken away; lower is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ class Deletion(ExplanationMetric):
     """Petsiuk et al., RISE, BMVC 2018, arXiv 1806.07421. Pixels turn into the mean colour of the training images,
     the most salient first, in equal fractions 0, 1/steps ... 1; area by the trapezoid rule, 0..1."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = False
     steps: int = 10
     """Equal fractions of the pixels that change at a time."""

@@ -1,7 +1,7 @@
 """Faithfulness correlation: does the saliency of random regions follow what their loss costs? Higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ class FaithfulnessCorrelation(ExplanationMetric):
     share of the squares of a grid, not of single pixels, whose loss is noise to a network. The same subsets for every
     image and explainer. 0 where either side never varies."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
     draws: int = 50
     """Random subsets."""

@@ -18,6 +18,7 @@ class Infidelity(ExplanationMetric):
     it has no unit, the scale is the best one for the image, so that 0..1 is comparable between explainers. The same
     squares for every image and explainer."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = False
     draws: int = 50
     """Random squares, their sides an eighth to a half of the image's."""

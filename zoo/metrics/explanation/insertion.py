@@ -1,7 +1,7 @@
 """Insertion: area under the target's probability while the most salient pixels come back; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ class Insertion(ExplanationMetric):
     (`zoo.perturbation.SIGMA`), the most salient first, in equal fractions 0, 1/steps ... 1; area by the trapezoid
     rule, 0..1."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
     steps: int = 10
     """Equal fractions of the pixels that change at a time."""

@@ -1,7 +1,7 @@
 """Max-sensitivity: the largest relative change of the saliency under tiny changes of the image; lower is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class MaxSensitivity(ExplanationMetric):
     Raises ZooError where the explainer cannot be asked again.
     """
 
+    about: ClassVar[Literal["robustness"]] = "robustness"
     higher_is_better: ClassVar[bool] = False
     costly: ClassVar[bool] = True
     draws: int = 5

@@ -1,7 +1,7 @@
 """Efficient MPRT: does the saliency become more complex when the backbone's weights are shuffled? Higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class EfficientMPRT(ExplanationMetric):
     Raises ZooError where there is no randomised classifier.
     """
 
+    about: ClassVar[Literal["randomisation"]] = "randomisation"
     higher_is_better: ClassVar[bool] = True
     costly: ClassVar[bool] = True
     bins: int = 100

@@ -1,7 +1,7 @@
 """Pair insertion: area under the similarity to each support while the most salient pixels return; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class PairInsertion(ExplanationMetric):
     Raises ZooError without a similarity.
     """
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
     steps: int = 10
     """Equal fractions of the pixels that change at a time."""

@@ -1,7 +1,7 @@
 """Pointing game: 1 where the most salient pixel lies on the cell's real mask, else 0; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class PointingGame(ExplanationMetric):
     Raises ZooError without masks.
     """
 
+    about: ClassVar[Literal["localisation"]] = "localisation"
     higher_is_better: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
 

@@ -1,7 +1,7 @@
 """Pseudo Jaccard: saliency Jaccard with Otsu masks where there are no real ones; higher is better, never ranked."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -20,6 +20,7 @@ class PseudoJaccard(ExplanationMetric):
     Raises ZooError without that threshold.
     """
 
+    about: ClassVar[Literal["localisation"]] = "localisation"
     higher_is_better: ClassVar[bool] = True
     needs_threshold: ClassVar[bool] = True
     leaves_out: ClassVar[tuple[str, ...]] = ("otsu", "sobel", "oracle")

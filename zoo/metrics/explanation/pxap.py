@@ -1,7 +1,7 @@
 """PxAP: average precision of the pixels, ranked by saliency, against the cell's real mask; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class PixelAveragePrecision(ExplanationMetric):
     Raises ZooError without masks.
     """
 
+    about: ClassVar[Literal["localisation"]] = "localisation"
     higher_is_better: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
 

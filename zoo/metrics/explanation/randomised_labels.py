@@ -1,7 +1,7 @@
 """Randomised labels: rank correlation of the saliency with that of shuffled support labels; lower is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ class RandomisedLabels(ExplanationMetric):
     Raises ZooError where there is no randomised classifier.
     """
 
+    about: ClassVar[Literal["randomisation"]] = "randomisation"
     higher_is_better: ClassVar[bool] = False
     costly: ClassVar[bool] = True
 

@@ -1,7 +1,7 @@
 """Randomised weights: rank correlation of the saliency with that of shuffled backbone weights; lower is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class RandomisedWeights(ExplanationMetric):
     Raises ZooError where there is no randomised classifier.
     """
 
+    about: ClassVar[Literal["randomisation"]] = "randomisation"
     higher_is_better: ClassVar[bool] = False
     costly: ClassVar[bool] = True
 

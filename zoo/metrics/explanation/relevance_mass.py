@@ -1,7 +1,7 @@
 """Relevance mass: share of the saliency that lies on the cell's real mask; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ class RelevanceMass(ExplanationMetric):
     Raises ZooError without masks.
     """
 
+    about: ClassVar[Literal["localisation"]] = "localisation"
     higher_is_better: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
 

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ class Road(ExplanationMetric):
     nothing away. Half the difference of two mean probabilities, after removing the least salient (LeRF) and the most
     salient (MoRF) 1/steps, 2/steps ... (steps - 1)/steps of the pixels; -0.5..0.5."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
     steps: int = 10
     """10: a tenth, two tenths ... nine tenths of the pixels are removed."""

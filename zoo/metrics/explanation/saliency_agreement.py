@@ -1,7 +1,7 @@
 """Saliency agreement: rank correlation with the saliency of the method's own scores; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class SaliencyAgreement(ExplanationMetric):
     Raises ZooError without such a saliency.
     """
 
+    about: ClassVar[Literal["attributes"]] = "attributes"
     higher_is_better: ClassVar[bool] = True
     needs_heads: ClassVar[bool] = True
 

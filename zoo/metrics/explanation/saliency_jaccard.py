@@ -1,7 +1,7 @@
 """Saliency Jaccard: overlap of the most salient pixels with the cell's real mask; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ class SaliencyJaccard(ExplanationMetric):
     Raises ZooError without masks or threshold.
     """
 
+    about: ClassVar[Literal["localisation"]] = "localisation"
     higher_is_better: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
     needs_threshold: ClassVar[bool] = True

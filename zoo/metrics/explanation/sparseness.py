@@ -1,7 +1,7 @@
 """Sparseness: Gini index of the saliency, 0 = even, towards 1 = all in few pixels; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ class Sparseness(ExplanationMetric):
     """Chalasani et al., ICML 2020, arXiv 1810.06583: Gini index of |saliency|. It says how concise an explanation is,
     nothing of whether it is right. 0 for a map of zeros."""
 
+    about: ClassVar[Literal["complexity"]] = "complexity"
     higher_is_better: ClassVar[bool] = True
 
     def measure(self, explained: Explained) -> Tensor:

@@ -1,7 +1,7 @@
 """Sufficiency: how much of the target's probability is lost when only the most salient pixels stay; lower is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ class Sufficiency(ExplanationMetric):
     """DeYoung et al., ERASER, ACL 2020, arXiv 1911.03429, section 4, for pixels: p(image) - p(the top share alone, on
     the mean colour of the training images), averaged over the top 1, 5, 10, 20 and 50 %; -1..1."""
 
+    about: ClassVar[Literal["faithfulness"]] = "faithfulness"
     higher_is_better: ClassVar[bool] = False
 
     def measure(self, explained: Explained) -> Tensor:

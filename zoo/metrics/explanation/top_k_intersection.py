@@ -1,7 +1,7 @@
 """Top-k intersection: share of the most salient pixels that lie on the cell's real mask; higher is better."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class TopKIntersection(ExplanationMetric):
     Raises ZooError without masks.
     """
 
+    about: ClassVar[Literal["localisation"]] = "localisation"
     higher_is_better: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
     share: float = 0.02
