@@ -153,6 +153,10 @@ def test_learned_method_from_a_csv(cells: Path, tmp_path: Path, run_zoo: Zoo):
         (["--method", "logistic", "--set", "c=0"], "logistic: c=0: give a number above 0"),
         (["--method", "finetune", "--set", "steps=0"], "finetune: steps=0: give a whole number, 1 or more"),
         (["--method", "chance", "--explainer", "grad_cam"], "explainer 'grad_cam' cannot explain 'chance': its "),
+        (["--backbone", "conv4@3"], "--backbone conv4@3: a backbone looks at 2, 4, 8 views; give conv4@8"),
+        (["--method", "finetune", "--set", "part=full", "--backbone", "conv4@8"],
+         "--backbone conv4@8: finetune changes the backbone in each episode; give conv4, one view"),
+        (["--backbone", "conv5@8"], "unknown backbone 'conv5': did you mean 'conv4'?"),
         (["--weights", "gone.safetensors"], "--weights gone.safetensors: no such file; give a .safetensors file, or "),
         (["--weights", __file__], "only .safetensors is read; convert it"),
         (["--method"], "Option '--method' requires an argument; `zoo --help`"),
@@ -249,6 +253,18 @@ def test_unreachable_hub(cells: Path, tmp_path: Path, run_zoo: Zoo, monkeypatch:
     assert files(tmp_path) == []
 
 
+def test_views_share_a_training_and_have_a_record_of_their_own(cells: Path, tmp_path: Path, run_zoo: Zoo):
+    words = [*on(cells, tmp_path / "runs", "stn"), "--set", "epochs=1", "--json"]
+    said = [run_zoo(*words), run_zoo(*words, "--backbone", "conv4@8")]
+    assert [one.code for one in said] == [0, 0], said
+    assert len(files(paths.cache() / "trained")) == 1
+    first, second = (Record.model_validate_json(one.out) for one in said)
+    assert [first.backbone, second.backbone] == ["conv4", "conv4@8"]
+    assert "--backbone conv4@8" in second.provenance.command
+    assert first.provenance.trained_sha256 == second.provenance.trained_sha256
+    assert len([*(tmp_path / "runs").rglob("*.json")]) == 2
+
+
 def test_damaged_cache_is_made_again_and_said(
     cells: Path, tmp_path: Path, run_zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ):
@@ -279,6 +295,9 @@ def test_predict_prints_a_table_or_json(cells: Path, run_zoo: Zoo):
         (str(images[0]), "red"), (str(images[1]), "blue"),
     ]  # fmt: skip
     assert "probability" in run_zoo(*words).out
+    turned = run_zoo(*words, "--backbone", "conv4@4", "--json")
+    assert [one["predicted"] for one in json.loads(turned.out)] == ["red", "blue"]
+    assert turned.out != said.out
     assert one_line(run_zoo(*words[:3], "--method", "knn")).startswith("Missing option '--support'")
     assert one_line(run_zoo(*words, "--method", "chance")).startswith("--method chance: it ignores supports; choose")
 

@@ -148,7 +148,7 @@ def activations(backbone: Backbone) -> set[type[nn.Module]]:
 @torch.no_grad()
 def pooled_is_embedding(backbone: Backbone) -> bool:
     """Whether the embedding is the mean over places itself, with no neck behind it."""
-    hidden = backbone.hidden(_probe(backbone))
+    hidden = backbone.hidden(probe(backbone))
     mean, embedding = backbone.grid(hidden).float().mean((2, 3)), backbone.embed(hidden).float()
     return mean.shape == embedding.shape and torch.allclose(mean, embedding, rtol=1e-2, atol=1e-4)
 
@@ -165,7 +165,7 @@ def chain(backbone: Backbone, image: Tensor | None = None) -> tuple[Tensor, list
 
     hooks = [leaf.register_forward_hook(catch) for leaf in leaves]
     try:
-        hidden = backbone.hidden(_probe(backbone) if image is None else image)
+        hidden = backbone.hidden(probe(backbone) if image is None else image)
     finally:
         for hook in hooks:
             hook.remove()
@@ -206,7 +206,7 @@ def attentions(backbone: Backbone) -> list[nn.Module]:
     return [module for module in backbone.modules() if isinstance(module, Attention)]
 
 
-def _probe(backbone: Backbone) -> Tensor:
+def probe(backbone: Backbone) -> Tensor:
     """A small noisy image where the backbone is."""
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     return noise.to(next((parameter.device for parameter in backbone.parameters()), "cpu"))

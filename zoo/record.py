@@ -14,7 +14,7 @@ from zoo.packing import LARGEST, pack_names, pack_numbers, unpack_bytes, unpack_
 SCHEMA = 3
 """1 and 2: numbers packed as words, predictions in the order of their episodes, names and classes as lists; 1 also
 figures without `draws`."""
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=120)]
 """A name that is part of a path: it can neither climb out of a folder nor hide."""
 Names = Annotated[

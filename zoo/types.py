@@ -23,6 +23,8 @@ class Backbone(nn.Module):
     dim: int
     mean_pooled: bool
     """True where `embed(hidden) == neck(grid(hidden).mean((2, 3)))`: then CAMs have a closed form."""
+    views: int = 1
+    """How often each layer runs for one image"""
 
     def hidden(self, images: Tensor) -> Tensor:
         """The last tensor that still has a place for every region of the image."""

@@ -6,7 +6,9 @@ import typer
 
 from zoo.errors import ZooError
 
-Backbone = Annotated[str | None, typer.Option(help="conv4 or any timm name; else the benchmark's own.")]
+Backbone = Annotated[
+    str | None, typer.Option(help="conv4 or any timm name; NAME@8: its maps of eight views; else the benchmark's own.")
+]
 Weights = Annotated[str | None, typer.Option(help="FILE.safetensors, or none for random; else timm's own.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of a plug-in; repeatable.")]
 Seed = Annotated[int, typer.Option(help="Seed of training.")]

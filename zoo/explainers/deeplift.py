@@ -22,6 +22,8 @@ class DeepLIFT(ScoreExplainer):
     def refuses(self, backbone: Backbone) -> str | None:
         from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 
+        if backbone.views > 1:
+            return "it compares two runs of each layer, and here a layer runs several times"
         strange = sorted(kind.__name__ for kind in activations(backbone) - {*SUPPORTED_NON_LINEAR, nn.ReLU6})
         return f"its rule is not defined for {', '.join(strange)}" if strange else None
 

@@ -78,6 +78,7 @@ class InTraining(Backbone):
         self.inner = backbone.to(device.name).to(memory_format=torch.channels_last)
         self.device = device
         self.name, self.dim, self.mean_pooled = backbone.name, backbone.dim, backbone.mean_pooled
+        self.views = backbone.views
 
     def hidden(self, images: Tensor) -> Tensor:
         with self.device.autocast():

@@ -23,6 +23,7 @@ from zoo.pipeline.maps import evaluate_maps, maps
 from zoo.pipeline.parallel import train_in
 from zoo.pipeline.progress import training
 from zoo.pipeline.setup import Setup
+from zoo.pipeline.views import parse, turned
 from zoo.record import Bank, BankSpec
 from zoo.sampling import balanced
 from zoo.types import Adapting, Backbone, Learned, Method
@@ -72,8 +73,9 @@ def fit(setup: Setup, bank: Bank | None, clock: Clock, processes: int = 1) -> Fi
                 state.eval().requires_grad_(False)
     if setup.method.trains:
         clock.seconds["train"] = round(seconds, 3)  # of the training itself, also where an earlier run did it
-    precise = AtPrecision(backbone.requires_grad_(False), setup.device)
-    key = f"{setup.backbone_name} {digest} {cache.code(type(backbone))}"
+    seen_from = turned(backbone.requires_grad_(False), setup.views)
+    precise = AtPrecision(seen_from, setup.device)
+    key = f"{setup.backbone_name} {digest} {cache.code(type(backbone), *({type(seen_from)} - {type(backbone)}))}"
     nothing = torch.zeros(0, device=setup.device.name)
     with clock.stage("embed"):
         if bank is None:
@@ -115,7 +117,7 @@ def checkpoint(setup: Setup, method: Learned) -> Path:
     where = (setup.device.name, setup.device.precision, torch.get_num_threads())
     images = (setup.base_items.sha256, setup.train_items.tolist())
     images += (setup.validation_items.tolist(), setup.benchmark.bank.model_dump()) if method.patience else ()
-    start = (setup.backbone_name, setup.weights_sha256, setup.seed)
+    start = (parse(setup.backbone_name)[0], setup.weights_sha256, setup.seed)  # views share a training
     judging = () if method.patience else method.judges  # what stops a training early is part of it
     settings = {name: value for name, value in asdict(method).items() if name not in judging}
     return cache.place("trained", ".pt", setup.method_name, settings, start, images, where, source)

@@ -20,6 +20,7 @@ from zoo.pipeline.device import AtPrecision, Device, choose
 from zoo.pipeline.evaluate import fitted
 from zoo.pipeline.fit import Clock, fit
 from zoo.pipeline.train import as_images
+from zoo.pipeline.views import turned
 from zoo.types import Adapting, Backbone, Method, Support
 
 
@@ -88,8 +89,10 @@ def ready(
         return made.method, fitted.backbone, fitted.state
     setups.check_seed(seed)
     where = choose(device, precision)
-    bare = setups.load_backbone(backbone or benchmark.backbone, weights, seed)[0]
-    return registry.method(method, settings), AtPrecision(bare.requires_grad_(False), where), None
+    built = registry.method(method, settings)
+    own, views = setups.looks(backbone or benchmark.backbone, built.adapts, method)
+    bare = turned(setups.load_backbone(own, weights, seed)[0].requires_grad_(False), views)
+    return built, AtPrecision(bare, where), None
 
 
 def support_files(support: Path) -> tuple[list[str], list[Path], list[int]]:

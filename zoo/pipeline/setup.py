@@ -21,6 +21,7 @@ from zoo.pipeline import cache
 from zoo.pipeline.device import Device, choose
 from zoo.pipeline.explain import check
 from zoo.pipeline.progress import say
+from zoo.pipeline.views import parse, turned
 from zoo.record import BankSpec, settings_hash
 from zoo.types import Backbone, Learned, Method
 from zoo.weights import seen, sha256
@@ -51,7 +52,11 @@ class Setup:
     explainer_name: str | None
     explainer: Explainer | None
     backbone_name: str
+    """With the number of views, where there are several"""
     backbone: Backbone
+    """Of one view, as it is trained"""
+    views: int
+    """From how many sides the trained backbone looks at an image"""
     weights: str
     weights_sha256: str
     weights_seen: frozenset[str]
@@ -159,9 +164,11 @@ def setup(
             "choose a method that uses supports (`zoo list methods`)"
         )
     name = backbone or chosen.backbone
-    network, label, digest = load_backbone(name, weights, seed)
+    own, views = looks(name, built_method.adapts, method)
+    network, label, digest = load_backbone(own, weights, seed)
+    seen_from = turned(network, views)
     if built_explainer:
-        allowed(built_explainer, network)
+        allowed(built_explainer, seen_from)
     items = load.load(chosen.dataset, view(chosen))
     base = load.load(chosen.train_dataset) if chosen.train_dataset else items
     made = Setup(
@@ -177,6 +184,7 @@ def setup(
         explainer=built_explainer,
         backbone_name=name,
         backbone=network,
+        views=views,
         weights=label,
         weights_sha256=digest,
         weights_seen=seen(Path(weights)) if weights and digest else frozenset(),
@@ -261,6 +269,14 @@ def check_seed(seed: int) -> None:
     """ZooError for a seed that a generator does not take."""
     if not 0 <= seed < 1 << 32:
         raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
+
+
+def looks(name: str, adapts: bool, method: str) -> tuple[str, int]:
+    """A backbone's own name and its number of views; ZooError for views of one that changes in each episode."""
+    own, views = parse(name)
+    if views > 1 and adapts:
+        raise ZooError(f"--backbone {name}: {method} changes the backbone in each episode; give {own}, one view")
+    return own, views
 
 
 def load_backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, str, str]:

@@ -12,6 +12,7 @@ import zoo
 from zoo import registry
 from zoo.errors import ZooError
 from zoo.pipeline.progress import say
+from zoo.pipeline.views import parse
 
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
@@ -67,7 +68,7 @@ def rows(grid: Grid, weights: Path) -> Iterator[Row]:
     for block in grid.blocks:
         parts = block.benchmarks, block.backbones, block.methods, block.settings, block.seeds, block.explainers
         for benchmark, backbone, method, settings, seed, explainer in itertools.product(*parts):
-            named = grid.weights.get(backbone)
+            named = grid.weights.get(parse(backbone)[0])
             choices = {
                 "benchmark": benchmark, "backbone": backbone or None, "seed": seed,
                 "weights": str(weights / named) if named else None,
