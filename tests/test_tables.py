@@ -44,6 +44,8 @@ def test_numbers_are_per_cent_with_their_interval() -> None:
     figure = Figure(value=0.98314, low=0.97949, high=0.98551)
     assert markdown.percent(figure) == "98.31 (97.9-98.6)"
     assert markdown.difference(Figure(value=-0.0123, low=-0.03, high=0.005)) == "-1.23 (-3.0 to +0.5)"
+    assert markdown.percent(Figure(value=-0.0356, low=-0.039, high=-0.032)) == "-3.56 (-3.9 to -3.2)"
+    assert markdown.difference(Figure(value=-1e-9, low=-1e-9, high=0)) == "+0.00 (+0.0 to +0.0)"
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,18 @@ def percent(figure: Figure | None) -> str:
     """`98.31 (97.9-98.6)`: a fraction as a percentage with its 95 % interval; a dash for none."""
     if figure is None:
         return "-"
-    return f"{100 * figure.value:.2f} ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
+    between = " to " if figure.low < 0 else "-"
+    return f"{100 * figure.value:.2f} ({100 * figure.low:.1f}{between}{100 * figure.high:.1f})"
 
 
 def difference(figure: Figure) -> str:
     """`+1.30 (+0.9 to +1.6)`: a difference of fractions in percentage points with its 95 % interval."""
-    return f"{100 * figure.value:+.2f} ({100 * figure.low:+.1f} to {100 * figure.high:+.1f})"
+    return f"{_signed(figure.value, 2)} ({_signed(figure.low, 1)} to {_signed(figure.high, 1)})"
+
+
+def _signed(fraction: float, digits: int) -> str:
+    """In per cent; what rounds to nothing is +0."""
+    return f"{round(100 * fraction, digits) + 0.0:+.{digits}f}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

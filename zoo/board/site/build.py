@@ -136,7 +136,9 @@ def _percent(value: float) -> str:
 
 def _interval(figure: Any, signed: bool = False) -> str:
     low, high = 100 * figure.low, 100 * figure.high
-    return f"{low:+.1f} to {high:+.1f}" if signed else f"{low:.1f}\u2013{high:.1f}"
+    if signed:
+        return f"{low:+.1f} to {high:+.1f}"
+    return f"{low:.1f} to {high:.1f}" if low < 0 else f"{low:.1f}\u2013{high:.1f}"
 
 
 def safe_command(command: str) -> bool:
