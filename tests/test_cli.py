@@ -253,11 +253,14 @@ def test_unreachable_hub(cells: Path, tmp_path: Path, run_zoo: Zoo, monkeypatch:
     assert files(tmp_path) == []
 
 
-def test_views_share_a_training_and_have_a_record_of_their_own(cells: Path, tmp_path: Path, run_zoo: Zoo):
+def test_views_share_a_training_and_have_a_record_of_their_own(
+    cells: Path, tmp_path: Path, run_zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     words = [*on(cells, tmp_path / "runs", "stn"), "--set", "epochs=1", "--json"]
     said = [run_zoo(*words), run_zoo(*words, "--backbone", "conv4@8")]
     assert [one.code for one in said] == [0, 0], said
-    assert len(files(paths.cache() / "trained")) == 1
+    assert len(files(tmp_path / "cache" / "trained")) == 1
     first, second = (Record.model_validate_json(one.out) for one in said)
     assert [first.backbone, second.backbone] == ["conv4", "conv4@8"]
     assert "--backbone conv4@8" in second.provenance.command
