@@ -20,7 +20,7 @@ from zoo.pipeline.device import AtPrecision, Device, choose
 from zoo.pipeline.evaluate import fitted
 from zoo.pipeline.fit import Clock, fit
 from zoo.pipeline.train import as_images
-from zoo.pipeline.views import turned
+from zoo.pipeline.views import looks, turned
 from zoo.types import Adapting, Backbone, Method, Support
 
 
@@ -90,7 +90,7 @@ def ready(
     setups.check_seed(seed)
     where = choose(device, precision)
     built = registry.method(method, settings)
-    own, views = setups.looks(backbone or benchmark.backbone, built.adapts, method)
+    own, views = looks(backbone or benchmark.backbone, built.adapts, method)
     bare = turned(setups.load_backbone(own, weights, seed)[0].requires_grad_(False), views)
     return built, AtPrecision(bare, where), None
 

@@ -21,7 +21,7 @@ from zoo.pipeline import cache
 from zoo.pipeline.device import Device, choose
 from zoo.pipeline.explain import check
 from zoo.pipeline.progress import say
-from zoo.pipeline.views import parse, turned
+from zoo.pipeline.views import looks, turned
 from zoo.record import BankSpec, settings_hash
 from zoo.types import Backbone, Learned, Method
 from zoo.weights import seen, sha256
@@ -269,14 +269,6 @@ def check_seed(seed: int) -> None:
     """ZooError for a seed that a generator does not take."""
     if not 0 <= seed < 1 << 32:
         raise ZooError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
-
-
-def looks(name: str, adapts: bool, method: str) -> tuple[str, int]:
-    """A backbone's own name and its number of views; ZooError for views of one that changes in each episode."""
-    own, views = parse(name)
-    if views > 1 and adapts:
-        raise ZooError(f"--backbone {name}: {method} changes the backbone in each episode; give {own}, one view")
-    return own, views
 
 
 def load_backbone(name: str, weights: str | None, seed: int) -> tuple[Backbone, str, str]:

@@ -20,6 +20,14 @@ def parse(name: str) -> tuple[str, int]:
     return own, int(views or 1)
 
 
+def looks(name: str, adapts: bool, method: str) -> tuple[str, int]:
+    """A backbone's own name and its number of views; ZooError for views of one that changes in each episode."""
+    own, views = parse(name)
+    if views > 1 and adapts:
+        raise ZooError(f"--backbone {name}: {method} changes the backbone in each episode; give {own}, one view")
+    return own, views
+
+
 def turned(backbone: Backbone, views: int) -> Backbone:
     """The backbone on so many views of each image. ZooError where it has no maps whose mean is the embedding."""
     if views == 1:
