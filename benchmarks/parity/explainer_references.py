@@ -462,6 +462,25 @@ def siamcam(explainer: Any, classifier: Classifier, query: Tensor, support: Tens
     return (weights * query).sum((0, 1)).detach()
 
 
+def contrast(explainer: Any, classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
+    """By a backward pass from the mean cosine with the target's supports less that with other classes'."""
+    backbone, labels = classifier.backbone, classifier.support.labels
+    supports = F.normalize(backbone.embed(classifier.support_hidden)).detach()
+    found = []
+    for query, label, scores in zip(backbone.hidden(images).split(1), target.tolist(), classifier(images), strict=True):
+        leaf = query.detach().requires_grad_()
+        embedding = backbone.embed(leaf)
+        likeness = (embedding / embedding.norm().detach() @ supports.T)[0]
+        of_class = [likeness[labels == number].mean() for number in range(scores.numel())]
+        others = [number for number in range(scores.numel()) if number != label]
+        if explainer.against == "next":
+            others = [max(others, key=scores.tolist().__getitem__)]
+        more = of_class[label] - sum(of_class[number] for number in others) / len(others)
+        weights = torch.autograd.grad(more, leaf)[0].mean((2, 3), keepdim=True)
+        found.append(lifted((weights * leaf).sum((0, 1)).detach()))
+    return torch.stack(found)
+
+
 def decomposition(peak: bool) -> Maps:
     """Place by place, in numpy."""
 
