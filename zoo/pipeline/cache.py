@@ -20,9 +20,11 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def code(*things: Any) -> str:
-    """Hash of the source files that define these classes, functions or modules."""
-    files = sorted({inspect.getsourcefile(thing) or "" for thing in things})
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    """Hash of the source files that define these classes, functions (below their decorators) or modules, wherever
+    they are installed."""
+    files = {inspect.getsourcefile(inspect.unwrap(thing)) or "" for thing in things}
+    digests = sorted(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 @functools.cache
