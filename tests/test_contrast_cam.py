@@ -6,6 +6,7 @@ from tiny import TinyBackbone, classifier, images
 from torch.nn import functional as F
 
 from zoo.explainers.contrast_cam import ContrastCAM
+from zoo.explainers.siamcam import SiamCAM
 
 
 def shares(fitted, query):
@@ -23,6 +24,9 @@ def test_is_the_share_of_the_class_less_that_of_the_others(shots):
     every, labels, maps = shares(fitted, query), fitted.support.labels, fitted.backbone.hidden(query).detach()
     means = torch.stack([every[:, labels == label].mean(1) for label in range(len(shots))], 1)
     assert found.per_support is not None
+    torch.testing.assert_close(
+        found.support_saliency, SiamCAM().explain(fitted, query, target, seed=0).support_saliency
+    )
     for i, label in enumerate(target.tolist()):
         others = (means[i].sum(0) - means[i, label]) / (len(shots) - 1)
         signed = means[i, label] - others
@@ -54,7 +58,7 @@ def test_next_is_the_best_of_the_other_classes():
 
 
 def test_what_every_class_has_in_common_cancels():
-    """Maps brighter in one channel that all supports share: likeness everywhere, and no reason for a class."""
+    """Every class with the same supports: likeness everywhere, and no reason for any of them."""
     fitted = classifier(TinyBackbone(), shots=(1, 1, 1))
     alike = fitted.support_hidden[:1].expand_as(fitted.support_hidden)
     same = type(fitted)(fitted.backbone, fitted.method, fitted.params, fitted.support, alike)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from zoo.attribution import lift, pairs
+from zoo.attribution import lift, pairs, toward_supports
 from zoo.explaining import Classifier, Explainer, Explanation
 from zoo.ops import one_hot, pair_maps
 
@@ -29,19 +29,18 @@ class ContrastCAM(Explainer):
         return Explanation(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
 
     def _part(self, classifier: Classifier, images: Tensor, target: Tensor) -> Explanation:
-        supports, labels = classifier.support_hidden, classifier.support.labels
-        hidden, every = classifier.backbone.hidden(images), torch.arange(len(labels), device=labels.device)
-        every = every.expand(len(images), -1)
+        supports, labels, way = classifier.support_hidden, classifier.support.labels, len(classifier.support.classes)
+        hidden = classifier.backbone.hidden(images)
+        every = torch.arange(len(labels), device=labels.device).expand(len(images), -1)
         found = pair_maps(classifier.backbone, classifier.method.compared, hidden, supports, every, "inner")
-        scores = classifier.from_hidden(hidden)
-        own, member = one_hot(target, scores.shape[1]), one_hot(labels, scores.shape[1])
+        own, member = one_hot(target, way), one_hot(labels, way)
         rivals = 1 - own
         if self.against == "next":
-            rivals = one_hot(scores.masked_fill(own > 0, -torch.inf).argmax(1), scores.shape[1])
+            rivals = one_hot(classifier.from_hidden(hidden).masked_fill(own > 0, -torch.inf).argmax(1), way)
         weights = rivals / rivals.sum(1, keepdim=True) @ (member / member.sum(0)).T
         numbers, real = pairs(classifier, target)
         query, support = (side.take_along_dim(numbers[..., None, None], 1) for side in found)
-        signed = query - torch.einsum("nk,nkhw->nhw", weights, found[0]).unsqueeze(1)
-        inside = real[..., None, None]
+        signed, inside = query - torch.einsum("nk,nkhw->nhw", weights, found[0]).unsqueeze(1), real[..., None, None]
+        # Of the class as a whole the signed maps are averaged before they are lifted: their sum is the difference.
         mean = (signed * inside).sum(1) / inside.sum(1)
-        return Explanation(lift(mean), lift(signed) * inside, lift(support) * inside)
+        return toward_supports(signed, real, support)._replace(saliency=lift(mean))

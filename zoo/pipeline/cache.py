@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +22,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def code(*things: Any) -> str:
     """Hash of the source files that define these classes, functions (below their decorators) or modules, wherever
     they are installed."""
-    files = {inspect.getsourcefile(inspect.unwrap(thing)) or "" for thing in things}
-    digests = sorted(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+    return _of({Path(inspect.getsourcefile(inspect.unwrap(thing)) or "") for thing in things})
 
 
 @functools.cache
@@ -33,11 +31,16 @@ def all_code(*plugins: type) -> str:
     files of those plug-ins that other packages add."""
     shown = ("cli", "listing", "scaffold", "tracking")
     board = _PACKAGE / "board"
-    every = (file for file in sorted(_PACKAGE.rglob("*.py")) if file.stem not in shown)
-    files = [file for file in every if not file.is_relative_to(board)]
+    every = (file for file in _PACKAGE.rglob("*.py") if file.stem not in shown)
     added = {Path(inspect.getfile(plugin)).resolve() for plugin in plugins}
-    files += sorted(file for file in added if not file.is_relative_to(_PACKAGE))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    files = {file for file in every if not file.is_relative_to(board)}
+    return _of(files | {file for file in added if not file.is_relative_to(_PACKAGE)})
+
+
+def _of(files: Iterable[Path]) -> str:
+    """Hash of what is in these files, whatever their order and place."""
+    digests = sorted(hashlib.sha256(file.read_bytes()).digest() for file in files)
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def state_sha256(*networks: nn.Module | None) -> str:
