@@ -1,5 +1,7 @@
 """Device and precision, decided in one place."""
 
+import contextlib
+import ctypes
 import resource
 import sys
 from contextlib import AbstractContextManager
@@ -14,6 +16,9 @@ from zoo.types import Backbone
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""Names of malloc.h."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,22 @@ def choose(name: str = "auto", precision: str = "auto") -> Device:
     if precision == "auto":
         fast = torch.cuda.is_bf16_supported() if name == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()
         precision = "bf16" if fast else "fp32"
+    if name == "cpu":
+        keep_memory()
     return Device(name, precision)
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory that it frees, where the C library can (glibc).
+
+    It otherwise hands every large tensor back to the system at once, and getting the next one anew, page by page, takes
+    up to half of a forward pass; see `benchmarks/speed/test_memory.py`. What the process holds stays at its peak
+    instead; arrays beyond a GiB still go back at once.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # musl, macOS and Windows have no mallopt
+        library = ctypes.CDLL(None)
+        for option, value in ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, -1), (_TOP_PAD, 64 << 20)):
+            library.mallopt(option, value)
 
 
 def peak_memory_mb() -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo.errors import ZooError
-from zoo.pipeline.device import Device
+from zoo.pipeline.device import Device, keep_memory
 from zoo.pipeline.progress import training
 from zoo.pipeline.train import train
 
@@ -43,6 +43,7 @@ def train_in(processes: int, device: Device, label: str, lesson: dict[str, Any])
 def _one(fabric: "Fabric", label: str, threads: int, lesson: dict[str, Any]) -> str:
     """The user's mistake, or nothing: an exception would come out of a process as a traceback."""
     torch.set_num_threads(threads)
+    keep_memory()
     warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)  # Fabric's affair
     shown = training(label, len(lesson["pixels"])) if fabric.is_global_zero else contextlib.nullcontext(lambda *_: None)
     try:
