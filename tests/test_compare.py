@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from records import drawn, record
 from rich.console import Console
+from statsmodels.stats.multitest import multipletests
 
 from zoo import paths
 from zoo.board import compare, published, store
@@ -91,6 +92,17 @@ def test_explainers_are_paired_by_query(tmp_path: Path) -> None:
     assert found.apart[0].name in a.explanations.items
     assert "Lower is better." in found.notes
     assert "siamcam" in found.titles[0]
+    assert "deletion" not in {part.name for part in found.explained}
+    whole = compared(tmp_path, a, b)
+    assert "siamcam" in whole.titles[0]
+    of_deletion = next(part for part in whole.explained if part.name == "deletion")
+    assert of_deletion.difference == found.whole.difference
+    assert [part.holm for part in whole.explained] == pytest.approx(
+        multipletests([part.difference.p for part in whole.explained], method="holm")[1]
+    )
+    b.explanations.items[0] = "another.png"
+    assert not compared(tmp_path, a, b).explained
+    assert "siamcam" not in compared(tmp_path, a, b).titles[0]
     with pytest.raises(ZooError, match="unknown metric of stn 'deletoin': did you mean 'deletion'"):
         compared(tmp_path, a, b, "deletoin")
 

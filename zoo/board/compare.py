@@ -11,7 +11,7 @@ from rich.text import Text
 from scipy import special
 
 from zoo.board import paired, published, rows, statistics, store
-from zoo.board.explained import higher_is_better
+from zoo.board.explained import higher_is_better, metric_order
 from zoo.board.markdown import difference, percent
 from zoo.board.paired import Difference
 from zoo.board.published import Published, Reported
@@ -55,6 +55,8 @@ class Comparison(NamedTuple):
     unit: str
     """What `apart` lists: episode or query"""
     notes: list[str]
+    explained: list[Part]
+    """By each other metric of explanation that both have of the same queries"""
 
 
 def compare(a: str, b: str, metric: str, papers: Published) -> Comparison:
@@ -70,10 +72,11 @@ def compare(a: str, b: str, metric: str, papers: Published) -> Comparison:
     first, second = (side for side in sides if isinstance(side, Row))
     _same_bank(first, second, (a, b))
     notes = _notes(first, second)
-    titles = _title(first, metric), _title(second, metric)
+    explained = _by_explanation(first, second, metric)
+    titles = _title(first, metric, bool(explained)), _title(second, metric, bool(explained))
     if all(len(row.values(metric)) == len(row.seeds) for row in (first, second)):
-        return _accuracy(first, second, metric, titles, notes)
-    return _explained(first, second, metric, titles, notes)
+        return _accuracy(first, second, metric, titles, notes, explained)
+    return _explained(first, second, metric, titles, notes, explained)
 
 
 def _side(text: str, papers: Published) -> Row | Reported:
@@ -122,22 +125,23 @@ def _notes(a: Row, b: Row) -> list[str]:
     return notes
 
 
-def _title(row: Row, metric: str) -> str:
+def _title(row: Row, metric: str, explained: bool = False) -> str:
     record = row.first
-    explains = higher_is_better(metric) is not None and record.explainer
+    explains = (explained or higher_is_better(metric) is not None) and record.explainer
     name = record.method + (f" + {record.explainer}" if explains else "")
     seeds = ", ".join(str(one.seed) for one in row.seeds)
     several = "s" if len(row.seeds) > 1 else ""
     return f"{name}, {record.backbone}, {record.labels_seen} labels seen, seed{several} {seeds}"
 
 
-def _accuracy(a: Row, b: Row, metric: str, titles: tuple[str, str], notes: list[str]) -> Comparison:
+def _accuracy(
+    a: Row, b: Row, metric: str, titles: tuple[str, str], notes: list[str], explained: list[Part]
+) -> Comparison:
     whole = _part(a, b, metric, False)
     classes = [_part(a, b, name, True) for name in a.first.classes if a.class_figure(name) and b.class_figure(name)]
-    corrected = paired.holm(np.array([part.difference.p for part in classes]))
-    classes = [part._replace(holm=float(p)) for part, p in zip(classes, corrected, strict=True)]
     by_episode = [row.episode_accuracy.mean(0) for row in (a, b)]
-    return Comparison(titles, metric, whole, classes, _widest(*by_episode), "episode", notes)
+    notes = [*notes, *(_other_classifier(a, b) if explained else ())]
+    return Comparison(titles, metric, whole, _corrected(classes), _widest(*by_episode), "episode", notes, explained)
 
 
 def _part(a: Row, b: Row, name: str, of_class: bool) -> Part:
@@ -148,7 +152,9 @@ def _part(a: Row, b: Row, name: str, of_class: bool) -> Part:
     return Part(name, figures[0], figures[1], found, found.p)
 
 
-def _explained(a: Row, b: Row, metric: str, titles: tuple[str, str], notes: list[str]) -> Comparison:
+def _explained(
+    a: Row, b: Row, metric: str, titles: tuple[str, str], notes: list[str], explained: list[Part]
+) -> Comparison:
     one, other = (_own_explanation(row, metric) for row in (a, b))
     records = [_explaining(row) for row in (a, b)]
     items = [record.explanations.items if record.explanations else [] for record in records]
@@ -161,19 +167,51 @@ def _explained(a: Row, b: Row, metric: str, titles: tuple[str, str], notes: list
         "Intervals cover the explained images; other support draws, seeds and patients are not covered.", *notes[1:],
         f"{'Higher' if higher_is_better(metric) else 'Lower'} is better.",
     ]  # fmt: skip
-    if records[0].provenance.trained_sha256 != records[1].provenance.trained_sha256 or a.first.method != b.first.method:
-        notes.append("The two explain different classifiers, which moves such figures too.")
     whole = Part(metric, one.figures[metric], other.figures[metric], found, found.p)
-    return Comparison(titles, metric, whole, [], _widest(*values, names=items[0]), "query", notes)
+    notes += _other_classifier(a, b)
+    return Comparison(titles, metric, whole, [], _widest(*values, names=items[0]), "query", notes, explained)
+
+
+def _by_explanation(a: Row, b: Row, but: str) -> list[Part]:
+    """By every metric of explanation, save one, that both rows have of the same queries."""
+    records = [_explaining(row) for row in (a, b)]
+    owned = [_own(record) for record in records]
+    items = [record.explanations.items if record.explanations else [] for record in records]
+    if None in owned or items[0] != items[1]:
+        return []
+    own, groups = [row for row in owned if row], statistics.clusters(items[0], records[0].predictions)
+    parts = []
+    for metric in metric_order(own):
+        values = [np.array(row.values.get(metric, ())) for row in own]
+        if metric != but and higher_is_better(metric) is not None and all(map(len, values)):
+            found = paired.explained_difference(values[0], values[1], groups)
+            parts.append(Part(metric, own[0].figures[metric], own[1].figures[metric], found, found.p))
+    return _corrected(parts)
+
+
+def _corrected(parts: list[Part]) -> list[Part]:
+    """With p corrected after Holm over all of them."""
+    corrected = paired.holm(np.array([part.difference.p for part in parts]))
+    return [part._replace(holm=float(p)) for part, p in zip(parts, corrected, strict=True)]
+
+
+def _other_classifier(a: Row, b: Row) -> list[str]:
+    one, other = _explaining(a), _explaining(b)
+    same = one.provenance.trained_sha256 == other.provenance.trained_sha256 and one.method == other.method
+    return [] if same else ["The two explain different classifiers, which moves such figures too."]
 
 
 def _explaining(row: Row) -> Record:
     return next((record for record in row.records if record.explanations), row.first)
 
 
+def _own(record: Record) -> ExplanationRow | None:
+    return record.explanations.rows[record.explainer] if record.explanations and record.explainer else None
+
+
 def _own_explanation(row: Row, metric: str) -> ExplanationRow:
     record = _explaining(row)
-    own = record.explanations.rows[record.explainer] if record.explanations and record.explainer else None
+    own = _own(record)
     if own is None or metric not in own.values:
         known = [*row.first.figures, *(own.values if own else ())]
         raise unknown(f"metric of {record.method}", metric, known, "zoo list metrics")
@@ -206,7 +244,7 @@ def _with_paper(row: Row, reported: Reported, metric: str, sign: int) -> Compari
     ]
     paper = f"{reported.row.title}, {reported.row.backbone_title} ({reported.paper.authors} {reported.paper.year})"
     titles = (_title(row, metric), paper) if sign > 0 else (paper, _title(row, metric))
-    return Comparison(titles, metric, whole, classes, [], "episode", notes)
+    return Comparison(titles, metric, whole, _corrected(classes), [], "episode", notes, [])
 
 
 def _unpaired(name: str, own: Figure, theirs: Figure, sign: int) -> Part:
@@ -246,11 +284,26 @@ def show(found: Comparison) -> RenderableType:
             values = (f"{100 * value:.2f}" for value in (one.a, one.b))
             apart.add_row(_plain(one.name), *values, f"{100 * (one.a - one.b):+.2f}")
         parts.append(apart)
-    said = "p of the classes is corrected after Holm. " if found.classes else ""
+    if found.explained:
+        parts.append(_explanations(found.explained))
+    said = "↑ higher is better, ↓ lower. " if found.explained else ""
+    groups = [name for name, some in (("classes", found.classes), ("explanations", found.explained)) if some]
+    apart = ", each group apart" if len(groups) > 1 else ""
+    said += f"p of the {' and of the '.join(groups)} is corrected after Holm{apart}. " if groups else ""
     said += f"Such a pair shows a true difference of {100 * found.whole.difference.detectable:.2f} points "
     notes = (*found.notes, f"{said}in {metric} in 80 % of all cases, smaller ones more seldom.")
     parts += [Text(store.one_line(note, 300)) for note in notes]
     return Group(*parts)
+
+
+def _explanations(found: list[Part]) -> Table:
+    table = Table("explanations, in per cent")
+    for column in ("A", "B", "A less B (95 %)", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for part in found:
+        better = "↑" if higher_is_better(part.name) else "↓"
+        table.add_row(_plain(f"{part.name.replace('_', ' ')} {better}"), *_cells(part, part.holm))
+    return table
 
 
 def _cells(part: Part, p: float) -> list[str]:
