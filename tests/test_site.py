@@ -226,6 +226,13 @@ def test_the_same_records_give_the_same_bytes(site: Path, tmp_path: Path) -> Non
             assert (again / file.relative_to(site)).read_bytes() == file.read_bytes(), file
 
 
+def test_code_in_docstrings_is_shown_as_code(site: Path) -> None:
+    pages = [page.read_text() for page in (site / "methods").glob("*.html")]
+    docs = [page.partition('<p class="doc">')[2].partition("</p>")[0] for page in pages]
+    assert any("<code>" in doc for doc in docs)
+    assert not any("`" in page for page in pages)
+
+
 def test_an_empty_leaderboard_has_its_pages(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     first = build.build(tmp_path / "records", tmp_path / "out")
@@ -315,6 +322,8 @@ def test_small_words() -> None:
     ]  # fmt: skip
     assert svg.per_cent_exactly(Figure(value=0.98314, low=0.97949, high=0.98551)) == "98.31 (97.9 to 98.6)"
     assert svg.element("text", "<b>", Markup("<i/>"), class_="a\"b") == '<text class="a&#34;b">&lt;b&gt;<i/></text>'
+    assert svg.prose("as `a<b>` has it") == "as <code>a&lt;b&gt;</code> has it"
+    assert svg.prose("one ` <i>") == "one ` &lt;i&gt;"
     assert naming.slug("stn-2.a_b") == "stn-2.a_b"
     assert naming.slug("../x") != "../x"
     assert naming.slug("../x").isalnum()

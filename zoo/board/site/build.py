@@ -121,7 +121,7 @@ def _templates() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "slug": slug, "duration": svg.duration, "percent": _percent, "interval": _interval,
-        "ranked": lambda rank: rank.replace("-", "\u2013"),
+        "prose": svg.prose, "ranked": lambda rank: rank.replace("-", "\u2013"),
     }  # fmt: skip
     made.globals |= {
         "figures": figures, "meaning": explained.meaning, "beaten": floors.BEATEN, "floors": explained.FLOORS,

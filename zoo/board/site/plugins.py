@@ -49,8 +49,6 @@ class Plugin(NamedTuple):
     needs: str = ""
     settings: tuple[Setting, ...] = ()
     known: bool = False
-    package: str = ""
-    """The other package that adds it."""
 
 
 @cache
@@ -58,9 +56,6 @@ def read(folder: str, name: str) -> Plugin:
     """The plug-in of that name in `methods` or `explainers`."""
     if name not in registry.own(folder):  # another package's would make the page depend on what is installed
         return Plugin(name)
-    if name not in registry.own(folder):
-        added = registry.package(folder, name)
-        return Plugin(name, summary=registry.summary(folder, name), known=True, package=added[0] if added else "")
     chain = list(_ancestry(f"zoo.{folder}.{name}", None))
     constants: dict[str, object] = {}
     settings: dict[str, Setting] = {}

@@ -38,6 +38,14 @@ def _value(value: object) -> str:
     return str(value) if isinstance(value, int) else escape(plain(value))
 
 
+def prose(words: str) -> Markup:
+    """The words of a docstring, with what stands between backticks as code."""
+    parts = str(plain(words)).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    return Markup("").join(element("code", part) if number % 2 else part for number, part in enumerate(parts))
+
+
 def drawing(width: float, height: float, title: str, description: str, *children: str, links: bool = False) -> Markup:
     """A whole plot with its text alternative. With `links` it is a group that one can tab through, else one image."""
     return element(
