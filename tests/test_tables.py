@@ -277,6 +277,9 @@ def test_shots_stand_side_by_side() -> None:
     mean = [markdown.percent(made.figures["mean_class_accuracy"]) for made in (one, five, other)]
     assert found == {"`stn`": mean[:2], "`knn`": ["-", mean[2]]}
     assert "Accuracy by shot" not in tables.leaderboard([five, other], NOBODY)["README.md"]
+    few = drawn(0, 0.9, len(five.classes), 20, len(five.predictions.lengths) - 1)
+    fewer = pbc(benchmark="pbc_8way_5shot_explained", bank_sha256="6" * 64, predictions=few)
+    assert part(tables.leaderboard([one, five, fewer], NOBODY)["README.md"], "## Accuracy by shot")[0] == header
 
 
 def test_every_table_says_what_its_intervals_cover() -> None:

@@ -87,10 +87,12 @@ def _by_shot(sheets: Sequence[Sheet]) -> list[str]:
             families.setdefault(same, []).append(one)
     lines: list[str] = []
     for family in families.values():
-        if len({one.board.first.bank.shot for one in family}) > 1:
+        family.sort(key=lambda one: len(one.board.first.predictions.lengths))
+        by_shot = {one.board.first.bank.shot: one for one in family}  # of boards alike, that with the most draws
+        if len(by_shot) > 1:
             bank = family[0].board.first.bank
             heading = f"### {_images(family[0])}: {bank.way}-way, bank `{bank.kind}`"
-            lines += [heading, "", *_shots(sorted(family, key=lambda one: one.board.first.bank.shot)), ""]
+            lines += [heading, "", *_shots([by_shot[shot] for shot in sorted(by_shot)]), ""]
     return ["## Accuracy by shot", "", _SHOTS, "", *lines] if lines else []
 
 
