@@ -161,15 +161,18 @@ def _explained(
     if items[0] != items[1]:
         raise ZooError(f"{metric}: the two explained other queries, so nothing pairs them; run both on one benchmark")
     groups = statistics.clusters(items[0], records[0].predictions)
-    values = [np.array(row.values[metric]) for row in (one, other)]
-    found = paired.explained_difference(values[0], values[1], groups)
     notes = [
         "Intervals cover the explained images; other support draws, seeds and patients are not covered.", *notes[1:],
         f"{'Higher' if higher_is_better(metric) else 'Lower'} is better.",
     ]  # fmt: skip
-    whole = Part(metric, one.figures[metric], other.figures[metric], found, found.p)
-    notes += _other_classifier(a, b)
+    whole, notes = _explanation_part(one, other, metric, groups), [*notes, *_other_classifier(a, b)]
+    values = (np.array(row.values[metric]) for row in (one, other))
     return Comparison(titles, metric, whole, [], _widest(*values, names=items[0]), "query", notes, explained)
+
+
+def _explanation_part(one: ExplanationRow, other: ExplanationRow, metric: str, groups: np.ndarray) -> Part:
+    found = paired.explained_difference(np.array(one.values[metric]), np.array(other.values[metric]), groups)
+    return Part(metric, one.figures[metric], other.figures[metric], found, found.p)
 
 
 def _by_explanation(a: Row, b: Row, but: str) -> list[Part]:
@@ -180,12 +183,9 @@ def _by_explanation(a: Row, b: Row, but: str) -> list[Part]:
     if None in owned or items[0] != items[1]:
         return []
     own, groups = [row for row in owned if row], statistics.clusters(items[0], records[0].predictions)
-    parts = []
-    for metric in metric_order(own):
-        values = [np.array(row.values.get(metric, ())) for row in own]
-        if metric != but and higher_is_better(metric) is not None and all(map(len, values)):
-            found = paired.explained_difference(values[0], values[1], groups)
-            parts.append(Part(metric, own[0].figures[metric], own[1].figures[metric], found, found.p))
+    shared = [metric for metric in metric_order(own) if all(row.values.get(metric) for row in own)]
+    others = (metric for metric in shared if metric != but and higher_is_better(metric) is not None)
+    parts = [_explanation_part(own[0], own[1], metric, groups) for metric in others]
     return _corrected(parts)
 
 
