@@ -124,6 +124,7 @@ def test_a_board_shows_ranks_intervals_and_the_paper_apart(site: Path) -> None:
     for wanted in ("Critical-difference", "Error of each class", "Confusion matrix", "against compute"):
         assert any(wanted in label for label in labels), wanted
     assert "97.00 (95.7 to 97.9) reported" in page.text  # Wilson's interval of 968 images
+    assert "px, weights 33333333" in one(site, "boards/pbc_8way_5shot-*.html").read_text("utf-8")  # as Markdown says it
 
 
 def test_a_board_of_cells_has_its_figures_floors_pictures_and_commands(site: Path) -> None:
