@@ -62,7 +62,7 @@ def record(seed: int = 0, share: float = 0.9, explainer: str | None = "siamcam",
     figures, by_class = statistics.figures(found, classes, bank)
     made = dict(
         command="zoo run", benchmark_sha256=PROTOCOL, item_set_sha256="1" * 64, bank_sha256="2" * 64, weights="none",
-        weights_sha256="3" * 64, trained_sha256="", code_sha256="4" * 64, versions={"numpy": "2"}, device="cpu",
+        weights_sha256="3" * 64, trained_sha256="5" * 64, code_sha256="4" * 64, versions={"numpy": "2"}, device="cpu",
         precision="float32", threads=1, seconds={"train": 90.0, "embed": 2.5}, peak_memory_mb=512.0,
         created="2026-01-01T00:00:00+00:00",
     )  # fmt: skip

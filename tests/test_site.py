@@ -349,6 +349,32 @@ def test_bars_of_the_critical_difference_diagram_are_the_longest_runs() -> None:
     assert "Not told apart: a = b = c." in drawing
 
 
+def test_the_names_of_the_critical_difference_diagram_have_room() -> None:
+    named = [("w" * 28, "a.html", 1.0), ("knn", "b.html", 2.0)]
+    words = [attributes for attributes in Page(plots.ranks(named, np.eye(2, dtype=bool), 2)).every("text")]
+    left = [float(one["x"] or 0) for one in words if one.get("text-anchor") == "end"]
+    assert min(left) >= 26 * 7, "the name is cut to 26 letters and ends there, so this is the room that it has"
+
+
+def test_training_of_the_weights_by_another_run_is_no_free_compute(tmp_path: Path) -> None:
+    found = [
+        sites.toy(5, name, share, trained_sha256="", labels_seen=labels, seconds={"evaluate": seconds})
+        for name, share, labels, seconds in (("knn", 0.9, 0, 1.0), ("svm", 0.8, 0, 3.0), ("lda", 0.95, 250, 0.5))
+    ]
+    root = sites.write(tmp_path / "records", *found)
+    tables.build(root, tmp_path / "boards")
+    markdown = (tmp_path / "boards/toy_3way_5shot.md").read_text("utf-8").partition("### Cost")[2]
+    site = build.build(root, tmp_path / "site").parent
+    page = Page(one(site, "boards/toy_3way_5shot-*.html").read_text("utf-8"))
+    front = page.text.partition("Nothing cheaper is more accurate than: ")[2].partition(").")[0]
+    assert front.startswith("knn (")
+    assert front.endswith(" in 1 s"), "lda is the best, in half a second, and does not stand there"
+    assert "500 ms + weights" in page.text
+    assert "trained in another run" in Page(one(site, "rows/lda-*.html").read_text("utf-8")).text
+    trained = {line.split(" | ")[0]: line.split(" | ")[3] for line in markdown.splitlines() if line.startswith("| `")}
+    assert trained == {"| `lda`": "before", "| `knn`": "-", "| `svm`": "-"}
+
+
 def test_the_front_of_cost_is_what_nothing_cheaper_beats() -> None:
     def point(name: str, seconds: float, value: float) -> plots.Point:
         exact = Figure(value=seconds, low=seconds, high=seconds)

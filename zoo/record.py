@@ -238,6 +238,11 @@ class Record(_Strict):
         return self
 
     @property
+    def weights_trained(self) -> bool:
+        """Whether its weights were trained on labels in another run, whose time is not in `provenance.seconds`."""
+        return bool(self.labels_seen) and not self.provenance.trained_sha256
+
+    @property
     def settings_sha256(self) -> str:
         """Hash of every choice that makes this row differ from another of the same name."""
         made = self.provenance

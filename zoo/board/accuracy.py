@@ -67,7 +67,9 @@ def cost(found: Sequence[Row]) -> list[str]:
     lines = []
     for name, row in zip(method_cells(found), found, strict=True):
         spent, made = seconds(row), row.first.provenance
-        cells = ("-" if spent[stage] is None else f"{spent[stage]:.1f}" for stage in STAGES)
+        cells = ["-" if spent[stage] is None else f"{spent[stage]:.1f}" for stage in STAGES]
+        if row.first.weights_trained:
+            cells[STAGES.index("train")] = "before"
         memory, device = f"{peak_memory(row):.0f}", escape(f"{made.device}, {made.precision}")
         lines.append([name, backbone_cell(row.first), str(row.first.labels_seen), *cells, memory, device])
     return table(header, lines)

@@ -37,7 +37,8 @@ row from the first, the second and the third."""
 
 _COST = """\
 The largest of each row's records, stage by stage: a run that finds an earlier one's training, embeddings or saliency \
-in the cache spends nothing on them (0.0), and - says that no record of the row has that stage. One measurement each, \
+in the cache spends nothing on them (0.0), - says that no record of the row has that stage, and \
+"before" that its weights were trained in another run, whose time is not in the record. One measurement each, \
 without an interval."""
 
 

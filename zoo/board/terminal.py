@@ -102,5 +102,6 @@ def _cost(record: Record) -> Text:
     seconds = record.provenance.seconds
     stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in seconds.items())
     made = record.provenance
-    cost = f"{sum(seconds.values()):.1f} s ({stages}); peak memory {made.peak_memory_mb:.0f} MB"
+    before = ", beside the training of its weights" if record.weights_trained else ""
+    cost = f"{sum(seconds.values()):.1f} s{before} ({stages}); peak memory {made.peak_memory_mb:.0f} MB"
     return Text(one_line(f"{cost}, {made.device}, {made.precision}", 300))

@@ -17,11 +17,11 @@ _RANKED = 24
 
 
 def cost(sheet: Sheet, root: str) -> Markup | None:
-    """Accuracy against seconds; None where there are fewer than two rows to compare."""
+    """Accuracy against seconds, of rows whose seconds are known in full; None where there are fewer than two."""
     points = [
         Point(entry.name, root + entry.page, _exact(entry.seconds), entry.figure, _mark(entry))
         for entry in sheet.entries
-        if entry.figure and entry.seconds > 0
+        if entry.figure and entry.seconds > 0 and not entry.first.weights_trained
     ]
     return plots.cost(points) if len(points) > 1 else None
 

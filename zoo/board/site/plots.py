@@ -145,7 +145,7 @@ def shots(series: Sequence[Series]) -> Markup:
         marks = [svg.upright(y, f, places[s] + shift, hue) for s, f in one.points]
         last = places[one.points[-1][0]] + shift
         leader = line(last + 6, y(one.points[-1][1].value), right + 10, end, "leader")
-        name = text(right + 14, end + 4, short(one.name, 26), f"label {hue}")
+        name = text(right + 14, end + 4, short(one.name, 24), f"label {hue}")
         curve = element("path", d=path, class_=f"curve {hue}")
         parts.append(leader + svg.link(one.href, f"{one.name}: {said}", curve, *marks, name))
     return svg.drawing(
@@ -161,7 +161,9 @@ def ranks(rows: Sequence[tuple[str, str, float]], tied: np.ndarray, of: int) -> 
     that no corrected test tells apart; `tied` is (m, m) bool, `of` the number of all rows."""
     order = sorted(range(len(rows)), key=lambda number: rows[number][2])
     groups = _cliques(tied[np.ix_(order, order)])
-    left, right, axis, half = 190, WIDTH - 190, 26, (len(rows) + 1) // 2
+    names = [short(name, 26) for name, _, _ in rows]
+    room = 16 + round(7.2 * max(map(len, names)))
+    left, right, axis, half = room, WIDTH - room, 26, (len(rows) + 1) // 2
     low, high = math.floor(rows[order[0]][2]), math.ceil(rows[order[-1]][2])
     ticks = list(range(low, max(high, low + 1) + 1))
     scale = Scale([float(ticks[0]), float(ticks[-1])], left, right, ticks=len(ticks) - 1)
@@ -177,7 +179,7 @@ def ranks(rows: Sequence[tuple[str, str, float]], tied: np.ndarray, of: int) -> 
         y = first + 19 * (place if on_left else len(rows) - 1 - place)
         x, end = scale(rank), left - 8 if on_left else right + 8
         elbow = element("path", d=f"M{x:.1f},{axis}V{y:.1f}H{end:.1f}", class_="elbow")
-        words = text(end + (-5 if on_left else 5), y + 4, short(name, 28), "label", "end" if on_left else "start")
+        words = text(end + (-5 if on_left else 5), y + 4, names[number], "label", "end" if on_left else "start")
         parts.append(svg.link(href, f"{name}: mean rank {rank:.2f}", elbow, svg.dot(x, axis, "dot", 3), words))
     for number, (start, stop) in enumerate(groups):
         y = axis + 13 + 9 * number
@@ -271,5 +273,6 @@ def _spaced(places: Sequence[float], gap: float, top: float, bottom: float) -> l
 
 
 def short(words: str, most: int) -> str:
-    """A name in the room that a plot has for it."""
-    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
+    """A name in the room that a plot has for it: long ones begin alike and differ at the end, so the middle goes."""
+    last = (most - 1) * 2 // 5
+    return words if len(words) <= most else words[: most - 1 - last].rstrip() + "…" + words[-last:].lstrip()

@@ -14,7 +14,7 @@ from zoo.board.explained import Block
 from zoo.board.floors import Verdict, verdict
 from zoo.board.published import Published, Reported
 from zoo.board.rows import MAIN, Board, Row
-from zoo.board.site import matrix, plugins
+from zoo.board.site import matrix, plugins, svg
 from zoo.board.site.cells import CellSheet
 from zoo.board.site.naming import distinguish, grouped, slug
 from zoo.board.site.pictures import drawn
@@ -137,6 +137,11 @@ class Entry:
         """To train and to judge the whole bank; embedding is shared and cached, so left out."""
         spent = accuracy.seconds(self.row)
         return (spent["train"] or 0) + (spent["evaluate"] or 0)
+
+    @property
+    def compute(self) -> str:
+        """`seconds` for people."""
+        return svg.duration(self.seconds) + (" + weights" if self.first.weights_trained else "")
 
     @cached_property
     def explainers(self) -> list[str]:
