@@ -9,7 +9,7 @@ from rich.console import Console
 from statsmodels.stats.multitest import multipletests
 
 from zoo import paths
-from zoo.board import compare, published, store
+from zoo.board import compare, compare_tables, published, store
 from zoo.errors import ZooError
 from zoo.packing import pack_numbers
 from zoo.record import Record
@@ -32,7 +32,7 @@ def compared(folder: Path, a: Record, b: Record, metric: str = MAIN) -> compare.
 def shown(found: compare.Comparison, width: int = 80) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
-        console.print(compare.show(found))
+        console.print(compare_tables.show(found))
     return captured.get()
 
 
@@ -101,8 +101,13 @@ def test_explainers_are_paired_by_query(tmp_path: Path) -> None:
         multipletests([part.difference.p for part in whole.explained], method="holm")[1]
     )
     b.explanations.items[0] = "another.png"
-    assert not compared(tmp_path, a, b).explained
-    assert "siamcam" not in compared(tmp_path, a, b).titles[0]
+    apart = compared(tmp_path, a, b)
+    assert not apart.explained
+    assert "siamcam" not in apart.titles[0]
+    told = "Their explanations are not compared: they explain different queries."
+    assert told in apart.notes
+    assert told not in whole.notes
+    assert told not in compared(tmp_path, a, pbc(0.97, explainer=None)).notes
     with pytest.raises(ZooError, match="unknown metric of stn 'deletoin': did you mean 'deletion'"):
         compared(tmp_path, a, b, "deletoin")
 

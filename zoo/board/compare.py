@@ -4,15 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 from scipy import special
 
 from zoo.board import paired, published, rows, statistics, store
 from zoo.board.explained import higher_is_better, metric_order
-from zoo.board.markdown import difference, percent
 from zoo.board.paired import Difference
 from zoo.board.published import Published, Reported
 from zoo.board.rows import Row
@@ -140,7 +135,10 @@ def _accuracy(
     whole = _part(a, b, metric, False)
     classes = [_part(a, b, name, True) for name in a.first.classes if a.class_figure(name) and b.class_figure(name)]
     by_episode = [row.episode_accuracy.mean(0) for row in (a, b)]
-    notes = [*notes, *(_other_classifier(a, b) if explained else ())]
+    if explained:
+        notes = [*notes, *_other_classifier(a, b)]
+    elif all(_own(_explaining(row)) for row in (a, b)):
+        notes = [*notes, "Their explanations are not compared: they explain different queries."]
     return Comparison(titles, metric, whole, _corrected(classes), _widest(*by_episode), "episode", notes, explained)
 
 
@@ -263,59 +261,3 @@ def _widest(a: np.ndarray, b: np.ndarray, names: list[str] | None = None) -> lis
     order = np.argsort(-np.abs(a - b), kind="stable")[:_SHOWN]
     called = names or [str(number + 1) for number in range(len(a))]
     return [Apart(called[n], float(a[n]), float(b[n])) for n in order.tolist() if a[n] != b[n]]
-
-
-def show(found: Comparison) -> RenderableType:
-    """The comparison for a terminal."""
-    metric = _plain(found.metric.replace("_", " "))
-    table = Table("in per cent")
-    for column in ("A", "B", "A less B (95 %)", "p"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_row(metric, *_cells(found.whole, found.whole.difference.p), style="bold")
-    for part in found.classes:
-        table.add_row(_plain(part.name), *_cells(part, part.holm))
-    figures = (found.whole.a, found.whole.b)
-    lines = [f"{side}  {title}: {_percent(one)}" for side, title, one in zip("AB", found.titles, figures, strict=True)]
-    parts: list[RenderableType] = [Text(store.one_line(line, 300)) for line in lines]
-    parts.append(table)
-    if found.apart:
-        apart = Table(f"{found.unit} where they differ most", "A", "B", "difference")
-        for one in found.apart:
-            values = (f"{100 * value:.2f}" for value in (one.a, one.b))
-            apart.add_row(_plain(one.name), *values, f"{100 * (one.a - one.b):+.2f}")
-        parts.append(apart)
-    if found.explained:
-        parts.append(_explanations(found.explained))
-    said = "↑ higher is better, ↓ lower. " if found.explained else ""
-    groups = [name for name, some in (("classes", found.classes), ("explanations", found.explained)) if some]
-    apart = ", each group apart" if len(groups) > 1 else ""
-    said += f"p of the {' and of the '.join(groups)} is corrected after Holm{apart}. " if groups else ""
-    said += f"Such a pair shows a true difference of {100 * found.whole.difference.detectable:.2f} points "
-    notes = (*found.notes, f"{said}in {metric} in 80 % of all cases, smaller ones more seldom.")
-    parts += [Text(store.one_line(note, 300)) for note in notes]
-    return Group(*parts)
-
-
-def _explanations(found: list[Part]) -> Table:
-    table = Table("explanations, in per cent")
-    for column in ("A", "B", "A less B (95 %)", "p"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for part in found:
-        better = "↑" if higher_is_better(part.name) else "↓"
-        table.add_row(_plain(f"{part.name.replace('_', ' ')} {better}"), *_cells(part, part.holm))
-    return table
-
-
-def _cells(part: Part, p: float) -> list[str]:
-    found = part.difference
-    shown = "< 0.001" if p < 0.001 else f"{p:.3f}"
-    values = (f"{100 * figure.value:.2f}" for figure in (part.a, part.b))
-    return [*values, difference(found.figure), shown]
-
-
-def _percent(figure: Figure) -> str:
-    return percent(figure) if figure.low < figure.high else f"{100 * figure.value:.2f}"
-
-
-def _plain(name: str) -> str:
-    return escape(store.one_line(name))

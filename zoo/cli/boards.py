@@ -78,9 +78,9 @@ def compare(
         return
     from zoo import paths
     from zoo.board import compare as comparing
-    from zoo.board import published
+    from zoo.board import compare_tables, published
 
-    Console().print(comparing.show(comparing.compare(a, b, metric, published.load(paths.published()))))
+    Console().print(compare_tables.show(comparing.compare(a, b, metric, published.load(paths.published()))))
 
 
 def submit(records: Annotated[list[Path], typer.Argument(help="Records that `zoo run` wrote.")]) -> None:
