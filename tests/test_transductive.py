@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo import registry
+from zoo import ops, registry
 from zoo.types import Support, Transductive
 
 NAMES = [name for name in registry.names("methods") if issubclass(registry.plugin("methods", name), Transductive)]
@@ -112,3 +112,34 @@ def test_episodes_map_together(method: Transductive) -> None:
     together = torch.vmap(lambda s, q: method.scores(method.fit_queries(None, s, q), q))(support, query)
     alone = [method.scores(method.fit_queries(None, one[0], one[1]), one[1]) for one in episodes]
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("by", [ops.by_product, ops.by_cosine, ops.by_distance])
+def test_the_pull_on_prototypes_is_what_autograd_finds(by) -> None:
+    random = torch.Generator().manual_seed(0)
+    prototypes, features, slope = (
+        torch.randn(size, generator=random, dtype=torch.float64) for size in ((3, 7), (11, 7), (3, 11))
+    )
+    features = ops.unit(features)
+    prototypes.requires_grad_()
+    scores, pull = by(prototypes, features, 4.0)
+    assert scores.shape == (3, 11)
+    (right,) = torch.autograd.grad(scores, prototypes, slope)
+    torch.testing.assert_close(pull(slope), right)
+
+
+def test_scores_of_prototypes_by_hand() -> None:
+    prototypes, features = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[0.6, 0.8]])
+    assert ops.by_product(prototypes, features, 2.0)[0].flatten().tolist() == pytest.approx([2 * (5 - 12.5), 2 * 0.1])
+    assert ops.by_cosine(prototypes, features, 2.0)[0].flatten().tolist() == pytest.approx([2, 1.2])
+    assert ops.by_distance(prototypes, features, 2.0)[0].flatten().tolist() == pytest.approx([-8, -2 * 0.8**0.5])
+
+
+def test_adam_is_that_of_torch() -> None:
+    place = torch.tensor([[1.0, -2.0], [0.5, 3.0]], requires_grad=True)
+    start, optimiser = place.detach().clone(), torch.optim.Adam([place], lr=0.01)
+    for _ in range(50):
+        optimiser.zero_grad()
+        (place**4).sum().backward()
+        optimiser.step()
+    torch.testing.assert_close(ops.adam(start, lambda x: 4 * x**3, 50, 0.01), place.detach())

@@ -188,12 +188,50 @@ def same_image(apart: Tensor) -> Tensor:
     return apart <= 2e-6
 
 
+Pulling = tuple[Tensor, Callable[[Tensor], Tensor]]
+"""Scores (way, n) by prototypes (way, d), and from a gradient on these scores to that on the prototypes."""
+
+
+def by_product(prototypes: Tensor, features: Tensor, temperature: float) -> Pulling:
+    """temperature x (inner product - half the prototype's squared length): the negative half of the squared distance,
+    but for what is the same for every class."""
+    lengths = prototypes.square().sum(-1, keepdim=True)
+
+    def pull(slope: Tensor) -> Tensor:
+        return temperature * (slope @ features - slope.sum(-1, keepdim=True) * prototypes)
+
+    return temperature * (prototypes @ features.T - lengths / 2), pull
+
+
+def by_cosine(prototypes: Tensor, features: Tensor, temperature: float) -> Pulling:
+    """temperature x cosine, of features of length one."""
+    length = prototypes.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    turned = prototypes / length
+
+    def pull(slope: Tensor) -> Tensor:
+        free = temperature * slope @ features
+        return (free - (free * turned).sum(-1, keepdim=True) * turned) / length
+
+    return temperature * turned @ features.T, pull
+
+
+def by_distance(prototypes: Tensor, features: Tensor, temperature: float) -> Pulling:
+    """-temperature x Euclidean distance."""
+    apart = distances(features, prototypes).T
+
+    def pull(slope: Tensor) -> Tensor:
+        share = temperature * slope / apart
+        return share @ features - share.sum(-1, keepdim=True) * prototypes
+
+    return -temperature * apart, pull
+
+
 def adam(start: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, rate: float) -> Tensor:
     """Where `steps` steps of Adam lead from `start` (Kingma & Ba, ICLR 2015, with their constants)."""
     place, mean, square = start, torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, steps + 1):
         slope = gradient(place)
-        mean, square = mean.lerp(slope, 0.1), square.lerp(slope.square(), 0.001)
+        mean, square = torch.add(0.9 * mean, slope, alpha=0.1), torch.add(0.999 * square, slope.square(), alpha=0.001)
         spread = (square / (1 - 0.999**step)).sqrt() + 1e-8
         place = place - rate / (1 - 0.9**step) * mean / spread
     return place
@@ -201,7 +239,7 @@ def adam(start: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, rate: 
 
 def moved_prototypes(
     prototypes: Tensor,
-    scores: Callable[[Tensor], Tensor],
+    scores: Callable[[Tensor], Pulling],
     truth: Tensor,
     weight: float,
     slope: Callable[[Tensor], Tensor],
@@ -210,19 +248,20 @@ def moved_prototypes(
 ) -> Tensor:
     """Prototypes (way, d) moved by Adam down `weight` x cross-entropy of the supports + a loss of the queries.
 
-    `scores` maps prototypes to the scores (k + q, way) of supports and queries, in that order; `truth` (k, way) is the
-    supports' indicator; `slope` maps the queries' posteriors (q, way) to the gradient of their loss. The gradient of
-    both softmaxes is written out: autograd sees `scores` alone.
+    `scores` gives prototypes' scores (way, k + q) of supports and queries, in that order, and how these pull them;
+    `truth` (way, k) is the supports' indicator; `slope` maps the queries' posteriors (way, q) to the gradient of their
+    loss. Every gradient is written out, and every matrix has its long side last: several times as fast as autograd
+    along a few classes.
     """
-    k = len(truth)
+    k = truth.shape[1]
 
     def gradient(place: Tensor) -> Tensor:
-        found, pull = torch.func.vjp(scores, place)[:2]
-        posterior = found.T.softmax(0).T  # along the long side: several times as fast as along a few classes
-        of_query = posterior[k:]
+        found, pull = scores(place)
+        posterior = found.softmax(0)
+        of_query = posterior[:, k:]
         down = slope(of_query)
-        down = of_query * (down - (of_query * down).sum(-1, keepdim=True))
-        return pull(torch.cat([weight / k * (posterior[:k] - truth), down]))[0]
+        down = of_query * (down - (of_query * down).sum(0))
+        return pull(torch.cat([weight / k * (posterior[:, :k] - truth), down], 1))
 
     return adam(prototypes, gradient, steps, rate)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.ops import class_means, moved_prototypes, one_hot, unit
+from zoo.ops import Pulling, by_product, class_means, moved_prototypes, one_hot, unit
 from zoo.types import Support, Transductive
 
 
@@ -36,18 +36,18 @@ class AlphaTIM(Transductive):
 
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> tuple[Tensor]:
         x = unit(torch.cat([support.features, query]))
-        truth = one_hot(support.labels, len(support.classes))
-        start = class_means(x[: len(truth)], support.labels, len(support.classes))
+        truth = one_hot(support.labels, len(support.classes)).T
+        start = class_means(x[: len(support.labels)], support.labels, len(support.classes))
         power = self.alpha - 1
 
         def slope(posterior: Tensor) -> Tensor:
-            varied, sure = posterior.mean(0) ** power, (posterior + 1e-12) ** power
+            varied, sure = posterior.mean(1, keepdim=True) ** power, (posterior + 1e-12) ** power
             return self.alpha / power * (varied - sure) / len(query)
 
         return (moved_prototypes(start, lambda w: self._from(w, x), truth, 1.0, slope, self.steps, self.rate),)
 
     def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
-        return self._from(params[0], unit(features))
+        return self._from(params[0], unit(features))[0].T
 
-    def _from(self, prototypes: Tensor, features: Tensor) -> Tensor:
-        return self.temperature * (features @ prototypes.T - prototypes.square().sum(-1) / 2)
+    def _from(self, prototypes: Tensor, features: Tensor) -> Pulling:
+        return by_product(prototypes, features, self.temperature)

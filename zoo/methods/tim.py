@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.ops import class_means, moved_prototypes, one_hot, unit
+from zoo.ops import Pulling, by_cosine, by_product, class_means, moved_prototypes, one_hot, unit
 from zoo.types import Support, Transductive
 
 
@@ -38,19 +38,18 @@ class TIM(Transductive):
 
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> tuple[Tensor]:
         x = unit(torch.cat([support.features, query]))
-        truth = one_hot(support.labels, len(support.classes))
-        start = class_means(x[: len(truth)], support.labels, len(support.classes))
+        truth = one_hot(support.labels, len(support.classes)).T
+        start = class_means(x[: len(support.labels)], support.labels, len(support.classes))
 
         def slope(posterior: Tensor) -> Tensor:
-            varied, sure = posterior.mean(0).log(), (posterior + 1e-12).log()
+            varied, sure = posterior.mean(1, keepdim=True).log(), (posterior + 1e-12).log()
             return (self.marginal * varied - self.conditional * sure) / len(query)
 
         return (moved_prototypes(start, lambda w: self._from(w, x), truth, self.weight, slope, self.steps, self.rate),)
 
     def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
-        return self._from(params[0], unit(features))
+        return self._from(params[0], unit(features))[0].T
 
-    def _from(self, prototypes: Tensor, features: Tensor) -> Tensor:
-        if self.similarity == "cosine":
-            return self.temperature * features @ unit(prototypes).T
-        return self.temperature * (features @ prototypes.T - prototypes.square().sum(-1) / 2)
+    def _from(self, prototypes: Tensor, features: Tensor) -> Pulling:
+        by = by_cosine if self.similarity == "cosine" else by_product
+        return by(prototypes, features, self.temperature)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo.ops import class_means, distances, moved_prototypes, one_hot
+from zoo.ops import Pulling, by_distance, class_means, moved_prototypes, one_hot
 from zoo.types import Support, Transductive
 
 
@@ -26,16 +26,16 @@ class TransductiveFinetune(Transductive):
     """Sharpness of the posterior."""
 
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> tuple[Tensor]:
-        x, truth = torch.cat([support.features, query]), one_hot(support.labels, len(support.classes))
+        x, truth = torch.cat([support.features, query]), one_hot(support.labels, len(support.classes)).T
         start = class_means(support.features, support.labels, len(support.classes))
 
         def slope(posterior: Tensor) -> Tensor:
             return -(posterior + 1e-12).log() / len(query)
 
-        return (moved_prototypes(start, lambda w: self._from(w, x), truth, 1.0, slope, self.steps, self.rate),)
+        def scores(w: Tensor) -> Pulling:
+            return by_distance(w, x, self.temperature)
+
+        return (moved_prototypes(start, scores, truth, 1.0, slope, self.steps, self.rate),)
 
     def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
-        return self._from(params[0], features)
-
-    def _from(self, prototypes: Tensor, features: Tensor) -> Tensor:
-        return -self.temperature * distances(features, prototypes)
+        return by_distance(params[0], features, self.temperature)[0].T
