@@ -90,9 +90,10 @@ def _shares(
     """Each place's share of the pairs' inner products, both (n, s, p): of maps (n, c, p), (k, c, p) and their means."""
     (own, a), (other, b) = query, support
     left, right = unit(compared(a)), unit(compared(b))
-    over_query = torch.bmm(right.index_select(0, pairs.flatten()).unflatten(0, pairs.shape), own)
+    over_query = own.new_empty(*pairs.shape, own.shape[2])
     over_support = torch.empty_like(over_query)
     for rows, numbers in _alike(pairs):
+        over_query[rows] = right[numbers] @ (own if len(rows) == len(own) else own[rows])
         over_support[rows] = (left[rows] @ other[numbers]).transpose(0, 1)
     if apart:
         over_query -= left.unsqueeze(1) @ own
