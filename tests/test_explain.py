@@ -6,6 +6,7 @@ import torch
 
 from zoo import registry
 from zoo.data.items import Items
+from zoo.pipeline import explain
 from zoo.pipeline.device import AtPrecision, choose
 from zoo.pipeline.explain import ask, metrics_for, metrics_of, score
 from zoo.pipeline.scene import Scene
@@ -51,6 +52,25 @@ def test_queries_are_spread_over_episodes_and_classes() -> None:
         assert len(np.unique(part.query)) == len(part.query)
     assert {tuple(part.query[:2]) for part in asked} != {tuple(asked[0].query[:2])}, "the same queries every time"
     assert sum(len(part.query) for part in ask(bank(10), 1000)) == 48
+
+
+def test_many_queries_are_explained_part_by_part_and_no_image_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = ask(bank(10), 48)
+    monkeypatch.setattr(explain, "PART", 5)
+    asked = ask(bank(10), 48)
+    assert [len(part.query) for part in asked] == [5, 5, 2] * 4
+    whole = np.concatenate([part.query for part in together])
+    assert np.concatenate([part.query for part in asked]).tolist() == whole.tolist()
+    data, shared = items(), [{} for _ in asked]
+    metrics = metrics_for([name for name in registry.names("metrics/explanation") if name != "mprt"], 3, data)
+    own = metrics_of("siamcam", registry.explainer("siamcam"), metrics)
+    found = score(scene(data), registry.explainer("siamcam"), asked, ask(bank(6, 1), 4), own, 0, "siamcam", shared)
+    plain = score(scene(data), registry.explainer("siamcam"), together, ask(bank(6, 1), 4), own, 0, "siamcam")
+    assert plain["values"].keys() == found["values"].keys()
+    for name in ("deletion", "insertion", "saliency_jaccard", "pair_deletion"):
+        assert found["values"][name] == pytest.approx(plain["values"][name], abs=1e-5), name
+    largest = max(tensor[0].numel() for kept in shared for tensor in kept.values())
+    assert largest < SIDE**2, "what is kept of a query is less than its image"
 
 
 @pytest.mark.parametrize("count", [3, 7, 30])

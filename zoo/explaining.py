@@ -126,12 +126,15 @@ class Explained:
     """Saliency (n, H, W) of the classifier's own scores, to compare others with"""
     shared: dict[str, Tensor] = field(default_factory=dict)
     """What does not depend on the saliency, kept for other metrics and other explainers of the same queries"""
+    own: dict[str, Tensor] = field(default_factory=dict, init=False)
+    """The same of what is as large as images: for other metrics alone, so that memory stays flat over many queries"""
 
-    def once(self, name: str, compute: Callable[[], Tensor]) -> Tensor:
+    def once(self, name: str, compute: Callable[[], Tensor], large: bool = False) -> Tensor:
         """What is kept under this name, computed where it is not there yet."""
-        if name not in self.shared:
-            self.shared[name] = compute()
-        return self.shared[name]
+        kept = self.own if large else self.shared
+        if name not in kept:
+            kept[name] = compute()
+        return kept[name]
 
 
 @dataclass(frozen=True)

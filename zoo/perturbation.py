@@ -32,7 +32,7 @@ def ground(explained: Explained, name: Ground) -> Tensor:
         return images
     if name == "fill":
         return explained.fill.to(images)[:, None, None].expand_as(images)
-    return explained.once("blurred images", lambda: blur(images, SIGMA * images.shape[-1]))
+    return explained.once("blurred images", lambda: blur(images, SIGMA * images.shape[-1]), large=True)
 
 
 def pixel_order(saliency: Tensor) -> Tensor:

@@ -24,12 +24,14 @@ from zoo.types import Method
 
 EPISODES = 10
 """Over how many episodes of the bank the explained queries are spread."""
+PART = 64
+"""Most queries that are explained together: memory stays flat however many are asked for."""
 THRESHOLD_QUERIES = 100
 """Validation queries on which the saliency threshold is chosen."""
 
 
 class Asked(NamedTuple):
-    """Queries of one episode that are explained."""
+    """Queries of one episode that are explained together."""
 
     episode: Episode
     query: np.ndarray
@@ -37,7 +39,8 @@ class Asked(NamedTuple):
 
 
 def ask(bank: Bank, count: int) -> list[Asked]:
-    """`count` queries in equal parts from the bank's first episodes, the classes in turn within each."""
+    """`count` queries in equal parts from the bank's first episodes, the classes in turn within each; parts of more
+    than `PART` in several."""
     episodes = bank.episodes[:EPISODES]
     asked, begun = [], 0
     for number, episode in enumerate(episodes):
@@ -52,7 +55,11 @@ def ask(bank: Bank, count: int) -> list[Asked]:
         # Each episode goes on with the class at which the one before stopped: no class is asked about more than others.
         asked.append(Asked(episode, np.lexsort(((labels - begun) % len(episode.classes), turn))[:share]))
         begun += share
-    return [part for part in asked if len(part.query)]
+    return [
+        Asked(part.episode, part.query[start : start + PART])
+        for part in asked
+        for start in range(0, len(part.query), PART)
+    ]
 
 
 def check(method: Method, explainer: Explainer, names: tuple[str, str]) -> None:

@@ -29,5 +29,5 @@ class PseudoJaccard(ExplanationMetric):
     def measure(self, explained: Explained) -> Tensor:
         if explained.pseudo_threshold is None:
             raise ZooError("pseudo_jaccard needs a threshold from validation items; use it through `zoo run`")
-        masks = explained.once("otsu masks", lambda: otsu_masks(explained.images))
+        masks = explained.once("otsu masks", lambda: otsu_masks(explained.images), large=True)
         return jaccard(above_quantile(explained.saliency, explained.pseudo_threshold), masks)
