@@ -228,6 +228,26 @@ def test_the_matrix_follows_from_the_contracts():
         listing.details("matrix", "siamcat")
 
 
+def test_the_matrix_in_the_documents_is_true():
+    """A plug-in that it does not know yet may be there; none that it names may be treated otherwise."""
+    page = (Path(__file__).resolve().parents[1] / "leaderboard" / "matrix.md").read_text("utf-8")
+    rows = {line.split(" | ")[0].strip("| `"): line for line in page.splitlines() if line.startswith("| `")}
+    assert len(rows) >= 34
+    for method, line in rows.items():
+        for reason in line.rstrip(" |").split(" | ")[2].split("; "):
+            why, _, names = reason.partition(": ")
+            for name in names.split(", ") if names else []:
+                found = registry.refusal(registry.plugin("methods", method), registry.plugin("explainers", name))
+                assert found == why, f"{method}, {name}: run `zoo list matrix --markdown > leaderboard/matrix.md`"
+        if line.rstrip(" |").endswith("| -"):
+            cls = registry.plugin("methods", method)
+            refused = [name for name in NAMES if registry.refusal(cls, registry.plugin("explainers", name))]
+            assert not refused, f"{method}: run `zoo list matrix --markdown > leaderboard/matrix.md`"
+    made = listing.markdown_matrix().splitlines()
+    assert made[:6] == page.splitlines()[:6]
+    assert len(made) == len([*registry.usable("methods")]) + 8
+
+
 @pytest.mark.parametrize("method", registry.own("methods"))
 def test_every_method_is_refused_by_its_contract_alone(method):
     """What `needs` asks for is what the method declares; floors and explainers by scores refuse nobody."""

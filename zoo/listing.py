@@ -5,7 +5,7 @@ Listing imports neither torch nor a plug-in; the details of one plug-in do, and 
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo import paths, registry
+from zoo.board import markdown
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _VALUES = {int: "whole number", float: "number", bool: "true | false", str: "text"}
 _METRICS = ("metrics/prediction", "metrics/explanation", "metrics/cell")
+_MATRIX = ("method", "explained by", "refused, and why")
 
 
 def table(kind: str) -> RenderableType:
@@ -144,22 +146,38 @@ def _benchmarks() -> RenderableType:
 
 def _matrix() -> RenderableType:
     """Every method with the explainers that explain it, and the reason for each that does not."""
+    lines = _table(*_MATRIX)
+    for name, count, refused in _pairs():
+        lines.add_row(name, count, Text("\n".join(refused)))
+    return Group(
+        lines,
+        Text(_picky()),
+        Text("One line for each pair: `zoo list matrix NAME` with a method's or an explainer's name."),
+    )
+
+
+def markdown_matrix() -> str:
+    """The matrix as a page."""
+    rows = ([f"`{name}`", count, "; ".join(map(markdown.escape, refused)) or "-"] for name, count, refused in _pairs())
+    head = ["# Which explainer explains which method", "", "Made by `zoo list matrix --markdown` from the contracts."]
+    return "\n".join([*head, "", *markdown.table(_MATRIX, rows), "", markdown.escape(_picky())])
+
+
+def _pairs() -> Iterator[tuple[str, str, list[str]]]:
+    """Of each method how many explainers explain it, and the reasons of the others with their names."""
     explainers = _classes("explainers")
-    lines = _table("method", "explained by", "refused, and why")
     for name, method in _classes("methods").items():
         refused: dict[str, list[str]] = {}
         for explainer, cls in explainers.items():
             if reason := registry.refusal(method, cls):
                 refused.setdefault(reason, []).append(explainer)
         left = len(explainers) - sum(map(len, refused.values()))
-        why = "\n".join(f"{reason}: {', '.join(which)}" for reason, which in refused.items())
-        lines.add_row(name, f"{left} of {len(explainers)}", Text(why))
-    picky = [name for name, cls in explainers.items() if "refuses" in vars(cls)]
-    return Group(
-        lines,
-        Text(f"Some backbones are refused by {', '.join(picky)}; the error says why."),
-        Text("One line for each pair: `zoo list matrix NAME` with a method's or an explainer's name."),
-    )
+        yield name, f"{left} of {len(explainers)}", [f"{why}: {', '.join(which)}" for why, which in refused.items()]
+
+
+def _picky() -> str:
+    names = [name for name, cls in _classes("explainers").items() if "refuses" in vars(cls)]
+    return f"Some backbones are refused by {', '.join(names)}; the error says why."
 
 
 def _row(name: str) -> RenderableType:

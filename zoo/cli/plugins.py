@@ -10,12 +10,19 @@ Kind = Literal["methods", "explainers", "cell_models", "backbones", "datasets", 
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     name: Annotated[str | None, typer.Argument(help="One of them: its settings and their defaults.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The whole matrix as Markdown.")] = False,
 ) -> None:
     """What there is, or the settings of one."""
     from rich.console import Console
 
     from zoo import listing
+    from zoo.errors import ZooError
 
+    if markdown:
+        if kind != "matrix" or name:
+            raise ZooError("--markdown: it writes the whole matrix; type zoo list matrix --markdown")
+        print(listing.markdown_matrix())
+        return
     Console().print(listing.details(kind, name) if name else listing.table(kind))
 
 
