@@ -70,6 +70,13 @@ def test_a_wrong_file_says_where(tmp_path: Path, text: str, message: str):
     assert "\n" not in str(caught.value)
 
 
+def test_the_cause_is_marked_where_classes_differ_in_one_part():
+    assert {name: benchmark(name).marked for name in names() if benchmark(name).marked != "cell"} == {
+        "smear_2way_5shot_granules": "cytoplasm",
+        "smear_2way_5shot_nucleus": "nucleus",
+    }
+
+
 def test_unknown_name():
     with pytest.raises(ZooError, match="did you mean 'pbc_8way_5shot'"):
         benchmark("pbc_8way_5shto")

@@ -1,5 +1,7 @@
 """Which queries are explained, which pairs are refused, and that thresholds never see what they are scored on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,18 @@ def test_no_class_is_asked_about_more_than_another(count: int) -> None:
     counts = np.bincount(labels, minlength=2)
     assert counts.sum() == count
     assert abs(counts[0] - counts[1]) <= 1
+
+
+def test_masks_are_of_the_part_that_is_marked() -> None:
+    data = items()
+    assert data.masks is not None
+    data.masks[:, 10:12] = np.minimum(data.masks[:, 10:12], 1)
+    whole, nucleus, cytoplasm = (replace(scene(data), marked=part) for part in ("cell", "nucleus", "cytoplasm"))
+    numbers = np.arange(4)
+    found = {one.marked: one.masks(numbers) for one in (whole, nucleus, cytoplasm)}
+    assert {name: int(mask.sum()) for name, mask in found.items() if mask is not None} == {
+        "cell": 4 * 80, "nucleus": 4 * 64, "cytoplasm": 4 * 16,
+    }  # fmt: skip
 
 
 def test_refusals_follow_from_the_contracts() -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from zoo.record import BankSpec
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=0)]
+Marked = Literal["cell", "nucleus", "cytoplasm"]
 
 
 class Benchmark(BaseModel):
@@ -53,6 +54,8 @@ class Benchmark(BaseModel):
     steps: Count = 10
     """Perturbation steps of deletion and insertion."""
     explanation_metrics: Names = ("deletion", "insertion")
+    marked: Marked = "cell"
+    """What of the real masks saliency should lie on: where classes differ in one part alone, that part."""
 
     def class_numbers(self, items: Items) -> np.ndarray:
         """Numbers (c,) of the benchmark's classes in its dataset, ascending. ZooError for a class it has not."""

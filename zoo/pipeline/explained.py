@@ -34,7 +34,8 @@ def explanations_of(
     names = [setup.explainer_name or "", *beside]
     found: dict[str, tuple[Explainer, dict[str, Any]]] = {}
     key = (fitted.sha256, setup.items.sha256, bank.sha256, validation.sha256 if validation else "", repr(setup.method),
-           setup.benchmark.explained, setup.device.name, setup.device.precision, scene.temperature)  # fmt: skip
+           setup.benchmark.explained, setup.benchmark.marked, setup.device.name, setup.device.precision,
+           scene.temperature)  # fmt: skip
     key += (told.sha256,) if told else ()
     shared: list[dict[str, Tensor]] = [{} for _ in asked]
     for name in dict.fromkeys(names):

@@ -81,7 +81,8 @@ def run(setup: Setup, out: Path, command: str) -> Result:
             told = attributes.fit_heads(setup, fitted.backbone, fitted.key)
     scene = Scene(
         fitted.backbone, setup.method, fitted.state, setup.items, setup.all_classes, temperature, _mean_colour(setup),
-        fitted.features, setup.seed, told and told.on(fitted.backbone), attributes.reference(setup) if told else None,
+        fitted.features, setup.seed, told and told.on(fitted.backbone), setup.benchmark.marked,
+        attributes.reference(setup) if told else None,
     )
     explanations, shown = None, []
     if setup.explainer:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attribute_heads import Reading
+from zoo.data.benchmark import Marked
 from zoo.data.items import Items
 from zoo.explaining import Classifier, Explainer
 from zoo.pipeline.adapt import adapt
@@ -37,6 +38,8 @@ class Scene:
     """Of what is random where an episode adapts the backbone"""
     reading: Reading | None = None
     """Heads that tell attributes; fitted where the explainer needs them"""
+    marked: Marked = "cell"
+    """What of the real masks saliency should lie on"""
     reference: Explainer | None = None
     """What `Explained.reference` comes from"""
     adapted: dict[bytes, Classifier] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -76,10 +79,11 @@ class Scene:
         return as_images(self.items.pixels[numbers], self.backbone.device)
 
     def masks(self, numbers: np.ndarray) -> Tensor | None:
-        """(n, H, W) bool: the cell, nucleus and cytoplasm together; None where the dataset has no masks."""
+        """(n, H, W) bool: the cell, or the part of it that is `marked`; None where the dataset has no masks."""
         if self.items.masks is None:
             return None
-        return torch.from_numpy(self.items.masks[numbers] > 0).to(self.backbone.device.name)
+        parts = {"cell": (1, 2), "nucleus": (2,), "cytoplasm": (1,)}[self.marked]
+        return torch.from_numpy(np.isin(self.items.masks[numbers], parts)).to(self.backbone.device.name)
 
     @torch.no_grad()
     def scores(self, classifier: Classifier, images: Tensor) -> Tensor:

@@ -188,5 +188,5 @@ def _scene(made: Setup, bank: Bank) -> Scene:
     return Scene(
         fitted.backbone, made.method, fitted.state, made.items, made.all_classes,
         on_validation(made, fitted, validation)[0], torch.zeros(3, device=made.device.name), fitted.features, made.seed,
-        told and told.on(fitted.backbone),
+        told and told.on(fitted.backbone), made.benchmark.marked,
     )  # fmt: skip
