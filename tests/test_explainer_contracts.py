@@ -14,6 +14,7 @@ from tiny import TinyBackbone, TinyViT, classifier, images
 from zoo import listing, registry
 from zoo.errors import ZooError
 from zoo.explaining import Classifier, Explainer, Explanation
+from zoo.ops import upsample
 from zoo.types import Backbone
 
 NAMES = registry.own("explainers")
@@ -165,6 +166,62 @@ def test_planted_corner(name, explainer):
     peak = saliency.flatten(1).argmax(1)
     assert (peak // saliency.shape[2] < rows).all()
     assert (peak % saliency.shape[2] < columns).all()
+
+
+COLOURS = torch.eye(3)
+"""Red, green, blue: one for each class."""
+GREYS = torch.tensor([[0.7] * 3, [0.4] * 3])
+"""What these detectors of a colour pass over, as the white around: the two other parts outweigh their own."""
+
+
+def colour_detectors(seed: int | None) -> TinyBackbone:
+    """Three channels, each of which answers to one pure colour; with a seed, with the same weights shuffled."""
+    backbone = TinyBackbone(channels=3)
+    weight = backbone.features[0].weight
+    detectors = (2 * COLOURS - 1)[:, :, None, None].expand_as(weight) / 16
+    if seed is not None:
+        shuffle = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(seed))
+        detectors = detectors.flatten()[shuffle].view_as(weight)
+    weight.data = detectors.clone()
+    return backbone
+
+
+def coloured(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """White images with four squares of 4 x 4 pixels, one of the colour of its class (classes in turn), a darker one of
+    a rival's and two grey ones, and a mask of the first two: (n, 3, 16, 16), (n, 16, 16) bool."""
+    random = torch.Generator().manual_seed(seed)
+    places = torch.stack([torch.randperm(16, generator=random)[:4] for _ in range(n)])
+    small, mask = torch.ones(n, 3, 16), torch.zeros(n, 16, dtype=torch.bool)
+    for row in range(n):
+        rival = 0.5 * torch.rand((), generator=random) * COLOURS[(row + 1 + row // 3 % 2) % 3]
+        small[row, :, places[row]] = torch.cat([COLOURS[row % 3][None], rival[None], GREYS]).T
+        mask[row, places[row, :2]] = True
+    grown = torch.cat([small, mask[:, None]], 1).view(n, 4, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    return grown[:, :3], grown[:, 3] > 0
+
+
+def test_with_randomised_weights_the_scores_fall_to_the_floors(name, explainer):
+    """The share of the saliency on the squares that decide: well above that of the edges (`sobel`), which are on all
+    four squares, and with shuffled weights most of that is lost."""
+    if not looks(explainer) or explainer.refuses(colour_detectors(None)) is not None:
+        pytest.skip("looks at no backbone, or does not read this one")
+    explainer = build(name, masks=512, draws=128, segments=16, cells=8)
+    pictures, cause = coloured(12, seed=0)
+    target = torch.arange(12) % 3
+
+    def share(one: Explainer, seed: int | None) -> float:
+        fitted = classifier(colour_detectors(seed), shots=(2, 2, 2))
+        hidden = fitted.backbone.hidden(coloured(6, seed=1)[0][[0, 3, 1, 4, 2, 5]]).detach()
+        support = fitted.support._replace(features=fitted.backbone.embed(hidden))
+        fitted = replace(fitted, params=fitted.method.fit(None, support), support=support, support_hidden=hidden)
+        saliency = upsample(explain(one, fitted, pictures, target).saliency, 16, 16).relu()
+        assert saliency.isfinite().all()
+        return float(((saliency * cause).sum((1, 2)) / saliency.sum((1, 2)).clamp_min(1e-9)).mean())
+
+    floor, real = share(build("sobel"), None), share(explainer, None)
+    shuffled = sum(share(explainer, seed) for seed in range(5)) / 5
+    assert real > floor + 0.15
+    assert shuffled < (real + floor) / 2, (floor, real, shuffled)
 
 
 @pytest.mark.parametrize("shots", [(1, 1), (1, 3, 2)])

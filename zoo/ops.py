@@ -99,8 +99,8 @@ def _shares(
         over_query -= left.unsqueeze(1) @ own
         over_support -= (right.unsqueeze(1) @ other).squeeze(1)[pairs]
     places = own.shape[2]
-    over_query /= (places * a.norm(dim=1))[:, None, None]
-    over_support /= (places * b.norm(dim=1))[pairs].unsqueeze(2)
+    over_query /= (places * a.norm(dim=1)).clamp_min(1e-12)[:, None, None]  # an image without features has no shares
+    over_support /= (places * b.norm(dim=1)).clamp_min(1e-12)[pairs].unsqueeze(2)
     return over_query, over_support
 
 
@@ -137,8 +137,8 @@ def _pair_weights(
                 a_to_b, b_to_a = unit(right).detach(), unit(left).detach()
                 if distance == "apart":
                     a_to_b, b_to_a = a_to_b - b_to_a, b_to_a - a_to_b
-                likeness = (x * a_to_b).sum(-1) / x.detach().norm(dim=-1)
-                likeness = likeness + (y * b_to_a).sum(-1) / y.detach().norm(dim=-1)
+                likeness = (x * a_to_b).sum(-1) / x.detach().norm(dim=-1).clamp_min(1e-12)
+                likeness = likeness + (y * b_to_a).sum(-1) / y.detach().norm(dim=-1).clamp_min(1e-12)
             gradients = torch.autograd.grad(likeness.sum(), (a, b))
         if not backbone.mean_pooled:
             gradients = [backbone.grid(gradient).mean((2, 3)) for gradient in gradients]
