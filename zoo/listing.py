@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo import paths, registry
-from zoo.board import markdown
 from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
@@ -158,6 +157,8 @@ def _matrix() -> RenderableType:
 
 def markdown_matrix() -> str:
     """The matrix as a page."""
+    from zoo.board import markdown
+
     rows = ([f"`{name}`", count, "; ".join(map(markdown.escape, refused)) or "-"] for name, count, refused in _pairs())
     head = ["# Which explainer explains which method", "", "Made by `zoo list matrix --markdown` from the contracts."]
     return "\n".join([*head, "", *markdown.table(_MATRIX, rows), "", markdown.escape(_picky())])
