@@ -46,5 +46,4 @@ class ActivationDecomposition(Explainer):
 
 
 def _local(maps: Tensor) -> Tensor:
-    length = maps.mean((2, 3), keepdim=True).norm(dim=1, keepdim=True)
-    return maps / (length * maps[0, 0].numel()).clamp_min(1e-12)
+    return maps / (maps.mean((2, 3), keepdim=True).norm(dim=1, keepdim=True) * maps[0, 0].numel()).clamp_min(1e-12)
