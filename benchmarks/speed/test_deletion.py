@@ -22,10 +22,10 @@ def network():
     return resnet18(weights=None, num_classes=8).eval()
 
 
-def given(network, fill: tuple[float, float, float], device: Device | None = None):
+def given(network, fill: tuple[float, float, float], device: Device | None = None, n: int = IMAGES, side: int = SIDE):
     random = torch.Generator().manual_seed(0)
-    images = torch.rand(IMAGES, 3, SIDE, SIDE, generator=random)
-    saliency = torch.rand(IMAGES, SIDE, SIDE, generator=random)
+    images = torch.rand(n, 3, side, side, generator=random)
+    saliency = torch.rand(n, side, side, generator=random)
 
     @torch.no_grad()
     def probability(images, target):
@@ -36,7 +36,7 @@ def given(network, fill: tuple[float, float, float], device: Device | None = Non
                 found = network(images.contiguous(memory_format=torch.channels_last)).float()
         return found.softmax(1).gather(1, target[:, None]).squeeze(1)
 
-    return Explained(images, saliency, torch.arange(IMAGES), probability, None, torch.tensor(fill), None)
+    return Explained(images, saliency, torch.arange(n), probability, None, torch.tensor(fill), None)
 
 
 @pytest.mark.benchmark(timer=time.process_time)
@@ -61,14 +61,19 @@ def test_little_above_the_bare_forward_passes(benchmark, name, network):
 
 @pytest.mark.benchmark(timer=time.process_time)
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
-@pytest.mark.parametrize(("colours", "least"), [(3, 0.7), (1, 2.0)], ids=["as many passes", "its own steps"])
-def test_the_same_curve_as_pixel_flipping(benchmark, colours, least, precision):
-    """Quantus flips single colour values: ranked pixel by pixel it flips the same ones.
+@pytest.mark.parametrize("n", [1, 6])
+@pytest.mark.parametrize(
+    ("colours", "side", "steps", "least"),
+    [(3, 192, 12, 0.7), (1, 224, 14, 2.0)],
+    ids=["as many passes", "its own steps"],
+)
+def test_the_same_curve_as_pixel_flipping(benchmark, colours, side, steps, least, n, precision):
+    """One image a call, or six. Quantus flips single colour values: ranked pixel by pixel it flips the same ones.
 
     Told to flip three values for each pixel of ours, it takes as many passes, and at the same precision there is little
-    to gain on a processor: the passes are all the time. Told to flip as many values a step as we flip pixels, as its
-    users do who count places, it takes three times as many, and every third point is ours. At `auto` our passes run as
-    those of `zoo run` do.
+    to gain on a processor: the passes are all the time. It wants a step that divides the pixels, though, and where our
+    steps are not a multiple of three that is no choice: then it flips as many values a step as we flip pixels, takes
+    three times as many passes, and every third point is ours. At `auto` our passes run as those of `zoo run` do.
     """
     import quantus
 
@@ -77,7 +82,7 @@ def test_the_same_curve_as_pixel_flipping(benchmark, colours, least, precision):
     theirs.load_state_dict(network.state_dict())
     device = choose("cpu", precision)
     network.to(memory_format=torch.channels_last)
-    explained, steps, pixels = given(network, (0.0, 0.0, 0.0), device), 12, SIDE**2
+    explained, pixels = given(network, (0.0, 0.0, 0.0), device, n, side), side**2
     rank = pixel_rank(explained.saliency)
     ranked = ((pixels - rank).unsqueeze(1) * 3.0 + torch.arange(3.0).view(3, 1, 1)).numpy()
     flipping = quantus.PixelFlipping(features_in_step=colours * pixels // steps, perturb_baseline=black,
