@@ -177,7 +177,7 @@ GREYS = torch.tensor([[0.7] * 3, [0.4] * 3])
 def colour_detectors(seed: int | None) -> TinyBackbone:
     """Three channels, each of which answers to one pure colour; with a seed, with the same weights shuffled."""
     backbone = TinyBackbone(channels=3)
-    weight = backbone.features[0].weight
+    weight = next(backbone.parameters())
     detectors = (2 * COLOURS - 1)[:, :, None, None].expand_as(weight) / 16
     if seed is not None:
         shuffle = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(seed))
