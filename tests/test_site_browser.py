@@ -200,6 +200,8 @@ def test_marks_of_a_plot_are_links(page: Any, board: str) -> None:
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen(page: Any, address: str) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
     def background() -> str:
         return page.execute_script("return getComputedStyle(document.body).backgroundColor")
 
@@ -209,7 +211,8 @@ def test_the_theme_follows_the_system_until_it_is_chosen(page: Any, address: str
     dark = background()
     assert dark != "rgb(255, 255, 255)"
     button = page.find_element("css selector", "button.theme")
-    assert button.text == "Light"
+    # The colours follow at once, the script hears of it with the next frame that the browser draws.
+    WebDriverWait(page, 10).until(lambda _: button.text == "Light")
     button.click()
     assert background() == "rgb(255, 255, 255)"
     go(page, f"{address}about.html")
