@@ -49,7 +49,7 @@ def test_pbc_is_as_published():
 
 
 def test_only_drawn_datasets_are_synthetic():
-    assert [name for name in card.names() if card.read(name).synthetic] == ["smear", "smear_cells"]
+    assert [name for name in card.names() if card.read(name).synthetic] == ["smear", "smear_cells", "smear_granules"]
 
 
 def test_a_good_card_reads(cards: Path):

@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from zoo.data.smear import CLASSES, WHITE_CELLS, Cell, Truth, cell, field
+from zoo.data.smear import CLASSES, WHITE_CELLS, Cell, Truth, cell, field, picture
+from zoo.data.smear.chance import Chance
+from zoo.data.smear.looks import GRANULAR
 from zoo.errors import ZooError
 
 SEGMENTED = {"segmented-bilobed", "segmented-multilobed"}
@@ -78,6 +80,18 @@ def test_cell_agrees_with_its_truth(kind: str):
         nucleus, around = drawn.mask == 2, drawn.mask == 0
         if kind != "platelet":
             assert drawn.image[nucleus].mean() < drawn.image[around].mean() - 40, "the nucleus must be dark"
+
+
+def test_of_a_granular_neutrophil_only_the_cytoplasm_is_another(monkeypatch: pytest.MonkeyPatch):
+    """Drawn with the same chances as a neutrophil: what differs is the cause by which the two can be told apart."""
+    monkeypatch.setattr(picture, "Chance", lambda what, _, seed: Chance(what, "either", seed))
+    for seed in range(4):
+        plain, granular = cell("neutrophil", seed), cell(GRANULAR, seed)
+        assert (plain.mask == granular.mask).all()
+        difference = np.abs(plain.image.astype(float) - granular.image).sum(-1)
+        inside = difference[plain.mask == 1]
+        assert inside.mean() > 10
+        assert inside.sum() > 0.95 * difference.sum()
 
 
 def test_attributes_vary_within_the_classes_where_they_may():

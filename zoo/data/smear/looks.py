@@ -4,7 +4,7 @@ Sizes are in diameters of a red cell, colours are optical densities (red, green,
 words for attributes are those of WBCAtt (Tsutsui, Pang, Wen, NeurIPS 2023).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.data.smear.stain import Colour
 
@@ -122,3 +122,10 @@ LOOKS: dict[str, Look] = {
 
 CLASSES: tuple[str, ...] = tuple(LOOKS)
 WHITE_CELLS: tuple[str, ...] = CLASSES[:10]
+
+GRANULAR = "granular_neutrophil"
+"""No cell that exists: a neutrophil with an eosinophil's granules, none of them over the nucleus. It differs from a
+neutrophil in nothing else, so that between the two the cause of a right decision is known."""
+_COARSE = LOOKS["eosinophil"].granules
+assert _COARSE is not None
+LOOKS[GRANULAR] = replace(LOOKS["neutrophil"], granules=replace(_COARSE, over_nucleus=0.0))
