@@ -110,3 +110,35 @@ class TinyViT(TimmViT):
         self.register_buffer("std", torch.full((3, 1, 1), 0.5), persistent=False)
         self.name, self.dim, self.mean_pooled = "tiny_vit", 16, pooled
         self.eval()
+
+
+class AttendingViT(TinyViT):
+    """Three heads set by hand: each attends to the patches that answer most to one pure colour (as a convolution's
+    filter would, 1 for it and -1 for the two others) or, with `corner`, to those in the top left quarter.
+
+    Queries are the same everywhere, so that attention moves all tokens alike and the blocks attend alike.
+    """
+
+    def __init__(self, corner: bool = False) -> None:
+        nn.Module.__init__(self)
+        self.network = VisionTransformer(
+            img_size=16, patch_size=4, embed_dim=12, depth=2, num_heads=3, num_classes=0, qkv_bias=True,
+        )  # fmt: skip
+        for parameter in self.parameters():
+            parameter.data = torch.zeros_like(parameter)
+        colours, inside = 2 * torch.eye(3) - 1, torch.zeros(4, 4, dtype=torch.bool)
+        inside[:2, :2] = True
+        self.network.patch_embed.proj.weight.data[:3] = colours[:, :, None, None].expand(3, 3, 4, 4) / 16
+        self.network.pos_embed.data[0, 1:, 3] = inside.flatten().float()
+        self.network.norm.weight.data.fill_(1)
+        for block in self.network.blocks:
+            block.norm1 = nn.Identity()
+            block.attn.qkv.bias.data[:12:4] = 16  # the first number of each head's query
+            for head in range(3):
+                block.attn.qkv.weight.data[12 + 4 * head, 3 if corner else head] = 1
+            block.attn.qkv.weight.data[24:].copy_(torch.eye(12))
+            block.attn.proj.weight.data.copy_(torch.eye(12))
+        self.register_buffer("mean", torch.zeros(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.ones(3, 1, 1), persistent=False)
+        self.name, self.dim, self.mean_pooled, self.corner = "attending_vit", 12, False, corner
+        self.eval()
