@@ -15,6 +15,7 @@ from zoo.data.items import Items
 from zoo.errors import ZooError
 from zoo.explaining import Classifier, Drops, Explained, Explainer, ExplanationMetric
 from zoo.pipeline import cache
+from zoo.pipeline.device import return_memory
 from zoo.pipeline.evidence import drops
 from zoo.pipeline.progress import bar
 from zoo.pipeline.randomised import refitted, shuffled_labels, shuffled_weights
@@ -138,8 +139,10 @@ def score(
     with bar(f"explaining with {label}", sum(len(part.query) for part in asked)) as advance:
         for part, kept in zip(asked, shared or [{} for _ in asked], strict=True):
             explained, scores = _explained(scene, explainer, part, thresholds, seed, kept, shuffled)
+            return_memory()
             for name, metric in metrics.items():
                 values[name] += metric.measure(explained).double().cpu().tolist()
+                return_memory()
             correct += (explained.target.cpu().numpy() == part.episode.query_labels[part.query]).tolist()
             confidence += scores.softmax(1).amax(1).cpu().tolist()
             advance(len(part.query))
