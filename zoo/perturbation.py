@@ -14,7 +14,7 @@ from zoo.errors import ZooError
 from zoo.explaining import Explained
 from zoo.ops import blur
 
-BATCH = 64
+BATCH = 32
 """Most images of a forward pass."""
 SIGMA = 0.1
 """Gaussian sigma of the blurred image, as a fraction of its side: our choice, wide enough that a stained cell loses

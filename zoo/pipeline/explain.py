@@ -25,7 +25,7 @@ from zoo.types import Method
 
 EPISODES = 10
 """Over how many episodes of the bank the explained queries are spread."""
-PART = 64
+PART = 32
 """Most queries that are explained together: memory stays flat however many are asked for."""
 THRESHOLD_QUERIES = 100
 """Validation queries on which the saliency threshold is chosen."""
