@@ -17,7 +17,7 @@ class _Params(NamedTuple):
     is_query: Tensor
     """(k + q,) bool"""
     labels: Tensor
-    """(k + q, way) log of the spread labels over the root of the node's degree"""
+    """(k + q, way) the spread labels over the root of the node's degree"""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class LabelPropagation(Transductive):
         spread = torch.eye(len(nodes), device=nodes.device) - self.alpha * affinity / root / root.unsqueeze(-1)
         member = one_hot(support.labels, len(support.classes))
         given = torch.cat([member, member.new_zeros(len(query), member.shape[-1])])
-        found = torch.linalg.solve(spread, given).clamp_min(1e-30)
-        return _Params(nodes, kind, found.log() - root.log().unsqueeze(-1))
+        return _Params(nodes, kind, torch.linalg.solve(spread, given).clamp_min(1e-30) / root.unsqueeze(-1))
 
     def scores(self, params: _Params, features: Tensor) -> Tensor:
         apart = squared_distances(unit(features), params.nodes)
         reach = (-self.gamma * apart).masked_fill(same_image(apart) & params.is_query, -1e9)
-        return (reach.unsqueeze(-1) + params.labels).logsumexp(-2)
+        most = reach.amax(-1, keepdim=True)  # one product: (q, nodes, way) numbers would not fit with many queries
+        return ((reach - most).exp() @ params.labels).clamp_min(1e-38).log() + most
