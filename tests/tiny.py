@@ -1,7 +1,7 @@
 """A backbone, a method and a classifier small enough for hand-computed tests."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -121,17 +121,18 @@ class AttendingViT(TinyViT):
 
     def __init__(self, corner: bool = False) -> None:
         nn.Module.__init__(self)
-        self.network = VisionTransformer(
+        network: Any = VisionTransformer(
             img_size=16, patch_size=4, embed_dim=12, depth=2, num_heads=3, num_classes=0, qkv_bias=True,
         )  # fmt: skip
+        self.network = network
         for parameter in self.parameters():
             parameter.data = torch.zeros_like(parameter)
         colours, inside = 2 * torch.eye(3) - 1, torch.zeros(4, 4, dtype=torch.bool)
         inside[:2, :2] = True
-        self.network.patch_embed.proj.weight.data[:3] = colours[:, :, None, None].expand(3, 3, 4, 4) / 16
-        self.network.pos_embed.data[0, 1:, 3] = inside.flatten().float()
-        self.network.norm.weight.data.fill_(1)
-        for block in self.network.blocks:
+        network.patch_embed.proj.weight.data[:3] = colours[:, :, None, None].expand(3, 3, 4, 4) / 16
+        network.pos_embed.data[0, 1:, 3] = inside.flatten().float()
+        network.norm.weight.data.fill_(1)
+        for block in network.blocks:
             block.norm1 = nn.Identity()
             block.attn.qkv.bias.data[:12:4] = 16  # the first number of each head's query
             for head in range(3):
