@@ -33,7 +33,9 @@ def test_all_protocols_are_read():
     for name in names():
         protocol = benchmark(name)
         assert protocol.name == name
-        parts = f"{protocol.dataset}_{protocol.bank.way}way_{protocol.bank.shot}shot"
+        # Those of drawn single cells with a known cause stand side by side under one name, whatever cells they need.
+        dataset = "smear" if protocol.dataset == "smear_granules" else protocol.dataset
+        parts = f"{dataset}_{protocol.bank.way}way_{protocol.bank.shot}shot"
         trained_elsewhere = f"{protocol.train_dataset}_to_{protocol.dataset}"
         assert name.startswith(trained_elsewhere if protocol.train_dataset else parts)
         assert protocol.sha256 == hashlib.sha256((paths.protocols() / f"{name}.toml").read_bytes()).hexdigest()
