@@ -26,7 +26,7 @@ from zoo.types import Method
 EPISODES = 10
 """Over how many episodes of the bank the explained queries are spread."""
 PART = 32
-"""Most queries that are explained together: memory stays flat however many are asked for."""
+"""Most queries that are explained together, so that memory hardly grows with how many are asked for."""
 THRESHOLD_QUERIES = 100
 """Validation queries on which the saliency threshold is chosen."""
 
