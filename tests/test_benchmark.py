@@ -33,9 +33,7 @@ def test_all_protocols_are_read():
     for name in names():
         protocol = benchmark(name)
         assert protocol.name == name
-        # Those of drawn single cells with a known cause stand side by side under one name, whatever cells they need.
-        dataset = "smear" if protocol.dataset == "smear_granules" else protocol.dataset
-        parts = f"{dataset}_{protocol.bank.way}way_{protocol.bank.shot}shot"
+        parts = f"{protocol.dataset}_{protocol.bank.way}way_{protocol.bank.shot}shot"
         trained_elsewhere = f"{protocol.train_dataset}_to_{protocol.dataset}"
         assert name.startswith(trained_elsewhere if protocol.train_dataset else parts)
         assert protocol.sha256 == hashlib.sha256((paths.protocols() / f"{name}.toml").read_bytes()).hexdigest()
@@ -74,7 +72,7 @@ def test_a_wrong_file_says_where(tmp_path: Path, text: str, message: str):
 
 def test_the_cause_is_marked_where_classes_differ_in_one_part():
     assert {name: benchmark(name).marked for name in names() if benchmark(name).marked != "cell"} == {
-        "smear_2way_5shot_granules": "cytoplasm",
+        "smear_granules_2way_5shot": "cytoplasm",
         "smear_2way_5shot_nucleus": "nucleus",
     }
 

@@ -94,6 +94,17 @@ def test_a_changed_record_is_refused_and_nothing_is_written(tmp_path: Path, plac
     assert not (tmp_path / "records").exists()
 
 
+def test_of_another_benchmarks_bank_that_benchmark_is_named(tmp_path: Path) -> None:
+    run = store.write(changed(GOOD, "bank.episodes", 3), tmp_path / "runs")
+    bank = GOOD.bank.model_copy(update={"episodes": 3})
+    short = BENCHMARK.model_copy(update={"name": "toy_2way_5shot_short", "bank": bank})
+    with pytest.raises(ZooError, match="5shot says; run it again with --benchmark toy_2way_5shot_short"):
+        submit.submit([run], tmp_path / "records", BENCHMARKS | {short.name: short})
+    other = short.model_copy(update={"dataset": "toys"})
+    with pytest.raises(ZooError, match=r"5shot says; run it again$"):
+        submit.submit([run], tmp_path / "records", BENCHMARKS | {other.name: other})
+
+
 def test_every_difference_is_said(tmp_path: Path) -> None:
     made = changed(changed(GOOD, "figures.accuracy.value", 0.99), "figures.accuracy.low", 0.5)
     run = store.write(made, tmp_path / "runs")

@@ -282,6 +282,20 @@ def test_shots_stand_side_by_side() -> None:
     assert part(tables.leaderboard([one, five, fewer], NOBODY)["README.md"], "## Accuracy by shot")[0] == header
 
 
+def test_label_budgets_stand_side_by_side() -> None:
+    def trained(share: float, labels: int, **more: Any) -> Record:
+        return pbc(share, labels_seen=8 * labels, method_settings={"margin": 1.0, "labels_per_class": labels}, **more)
+
+    made = [trained(0.9, 12), trained(0.97, 50), trained(0.8, 12, method="baseline"), pbc(0.6, method="knn")]
+    header, *lines = part(tables.leaderboard(made, NOBODY)["README.md"], "## Accuracy by labels")
+    assert header[-2:] == ["96 labels", "400 labels"]
+    (line,) = lines  # a single budget is no curve
+    assert line[0] == "`stn`"
+    assert line[-2:] == [markdown.percent(one.figures["mean_class_accuracy"]) for one in made[:2]]
+    unlike = [trained(0.9, 12), trained(0.97, 50, backbone="resnet18")]
+    assert "Accuracy by labels" not in tables.leaderboard(unlike, NOBODY)["README.md"]
+
+
 def test_every_table_says_what_its_intervals_cover() -> None:
     files = tables.leaderboard([pbc(), pbc(seed=1), pbc(0.9, method="knn")], NOBODY)
     sections = re.split(r"(?m)^#{2,3} ", files["pbc_8way_5shot.md"])[1:]

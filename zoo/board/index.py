@@ -13,12 +13,18 @@ from zoo.board.published import Published
 from zoo.board.rows import MAIN, Row, tellings
 from zoo.record import settings_hash
 
+BUDGET = "labels_per_class"
+"""The setting of a method that says how many labelled images of each class it trains on."""
 MARK = "<!-- Written by `zoo leaderboard`; edit the records, not this file. -->"
 _SHOTS = """\
 The same classifier on benchmarks that differ in the number of supports alone (same dataset, bank and way), side by \
 side. Mean class accuracy in per cent with its 95 % interval, which covers support draws, images and, where a row has \
 several, training seeds; nothing is ranked here, as the episodes differ. Variation between patients is not covered: \
 the images carry no patient ids."""
+_LABELS = """\
+The same classifier, trained on fewer labelled images of each class, on the same episodes. Mean class accuracy in per \
+cent with its 95 % interval, by how many labelled training images were seen in all; variation between patients is not \
+covered: the images carry no patient ids."""
 _WIDTHS = """\
 The few-shot literature takes its intervals over episodes alone. Where the same images come up in many episodes that \
 is too short: it treats their number as if it could be raised by asking about them again. Below, the accuracy of the \
@@ -38,6 +44,7 @@ def page(sheets: Sequence[Sheet], papers: Published, cells: Sequence[str] = ()) 
     lines += ["", "Benchmarks and banks are not comparable with one another; each board says how it is measured.", ""]
     lines += cells
     lines += _by_shot(sheets)
+    lines += _by_labels(sheets)
     lines += _widths(sheets)
     lines += [
         "## Reported by papers",
@@ -113,12 +120,41 @@ def _shots(family: Sequence[Sheet]) -> list[str]:
 
 
 def _classifier(row: Row) -> tuple[Any, ...]:
+    return *_trained_as(row), row.first.labels_seen
+
+
+def _trained_as(row: Row) -> tuple[Any, ...]:
+    """The classifier, on however many labelled images it was trained."""
     record = row.first
-    settings = settings_hash(record.method_settings)
-    return (
-        record.method, settings, record.backbone, record.provenance.weights_sha256, record.image_size,
-        record.labels_seen,
-    )  # fmt: skip
+    settings = settings_hash({key: value for key, value in record.method_settings.items() if key != BUDGET})
+    return record.method, settings, record.backbone, record.provenance.weights_sha256, record.image_size
+
+
+def _by_labels(sheets: Sequence[Sheet]) -> list[str]:
+    """A table for each board with a classifier that was trained on several numbers of labelled images."""
+    lines: list[str] = []
+    for one in sheets:
+        found: dict[tuple[Any, ...], dict[int, Row]] = {}
+        for row in one.rows:
+            if BUDGET in row.first.method_settings and not one.stale:
+                found.setdefault(_trained_as(row), {})[row.first.labels_seen] = row
+        curves = [curve for curve in found.values() if len(curve) > 1]
+        if not curves:
+            continue
+        budgets = sorted({labels for curve in curves for labels in curve})
+        keys = tellings(row.first for curve in curves for row in curve.values())
+        keys = {method: names - {BUDGET} for method, names in keys.items()}
+        body = [
+            [
+                accuracy.method_cell(record := next(iter(curve.values())).first, keys),
+                accuracy.backbone_cell(record),
+                *(percent(curve[labels].figure(MAIN)) if labels in curve else "-" for labels in budgets),
+            ]
+            for curve in curves
+        ]
+        header = ["method", "backbone", *(f"{labels} labels" for labels in budgets)]
+        lines += [f"### {title(one)} ([board]({one.board.benchmark}.md))", "", *table(header, body), ""]
+    return ["## Accuracy by labels", "", _LABELS, "", *lines] if lines else []
 
 
 def _widths(sheets: Sequence[Sheet]) -> list[str]:
