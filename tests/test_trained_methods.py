@@ -324,7 +324,7 @@ def test_metaoptnet_gradient_is_that_of_scikit_learns_solution() -> None:
     support, queries, _ = episode()
     features = support.features.clone().requires_grad_()
     start = state(method)
-    scores = method.scores(method.fit(start, support._replace(features=features)), queries) / start.scale.detach()
+    scores = method.scores(method.fit(start, support._replace(features=features)), queries) / start[0].detach()
     (gradient,) = torch.autograd.grad(scores[0, 1], features)
     strongest = gradient.abs().flatten().topk(4).indices.tolist()
     for row, column in [divmod(place, D) for place in strongest]:

@@ -11,31 +11,26 @@ from zoo.ops import one_hot
 from zoo.types import Support
 
 
-class _Scale(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(10.0))
-
-
 @dataclass(frozen=True)
 class MetaOptNet(Episodic):
     """Lee et al., CVPR 2019, equations 4 to 8: the multi-class machine of Crammer & Singer without bias, in its dual;
-    score = learned scale x inner product with the class's weights. The gradient goes through the solver's steps.
-    Ours: the scale starts at 10, not 1, from where AdamW's steps would not get it in a few hundred episodes."""
+    score = learned scale x inner product with the class's weights. The gradient goes through the solver's steps."""
 
     paper: ClassVar[str] = "Lee et al., Meta-Learning with Differentiable Convex Optimization, CVPR 2019, 1904.03758"
     c: float = 0.1
     """Price of a support inside the margin."""
     iterations: int = 50
     """Steps of the dual's solver."""
+    scale: float = 1.0
+    """Where the learned scale starts, and about where it stays: features of a pretrained backbone want 10."""
 
     def state(self, dim: int, classes: int) -> nn.Module:
-        return _Scale()
+        return nn.ParameterList([torch.tensor(self.scale)])
 
     def fit(self, state: nn.Module | None, support: Support) -> tuple[Tensor, Tensor]:
-        assert isinstance(state, _Scale)
+        assert isinstance(state, nn.ParameterList)
         x, truth = support.features, one_hot(support.labels, len(support.classes))
-        return self._dual(x @ x.T, truth).T @ x, state.scale
+        return self._dual(x @ x.T, truth).T @ x, state[0]
 
     def scores(self, params: tuple[Tensor, Tensor], features: Tensor) -> Tensor:
         return params[1] * features @ params[0].T
