@@ -82,9 +82,9 @@ for count in (1000, 5000):
 
 
 def test_explaining_five_thousand_images(benchmark) -> None:  # type: ignore[no-untyped-def]
-    """As floats 5,000 take 246 MB, blurred as much again. What is held between the parts is what would grow with the
-    number of images. The peak lies within a part, where the heap is cut up otherwise in every run: it was seen to grow
-    by 0 to 47 MB of some 780, up to about 3,000 images and no further."""
+    """As floats 5,000 take 246 MB, blurred as much again. What is held between the parts does not grow
+    with the number of images. The peak lies within a part, where the heap is cut up otherwise in every run: in four
+    quiet runs it grew by 15, 30, 36 and 47 MB of some 780, so that its bound is missed more often than not."""
     found: list[list[float]] = []
 
     def run() -> None:
@@ -96,4 +96,4 @@ def test_explaining_five_thousand_images(benchmark) -> None:  # type: ignore[no-
     benchmark.extra_info["MB held after 1,000 and after 5,000 images"] = [round(held), round(held_later)]
     benchmark.extra_info["MB at the peak of 1,000 and of 5,000 images"] = [round(peak), round(peak_later)]
     assert held_later - held < 10
-    assert peak_later < 1.1 * peak
+    assert peak_later - peak < 25
