@@ -23,8 +23,9 @@ several, training seeds; nothing is ranked here, as the episodes differ. Variati
 the images carry no patient ids."""
 _LABELS = """\
 The same classifier, trained on fewer labelled images of each class, on the same episodes. Mean class accuracy in per \
-cent with its 95 % interval, by how many labelled training images were seen in all. It covers support draws and images, and \
-training seeds where a row has several; which images were kept, and variation between patients, are not covered."""
+cent with its 95 % interval, by how many labelled training images were seen in all. It covers support draws and \
+images, and training seeds where a row has several; which images were kept, and variation between patients, are not \
+covered."""
 _WIDTHS = """\
 The few-shot literature takes its intervals over episodes alone. Where the same images come up in many episodes that \
 is too short: it treats their number as if it could be raised by asking about them again. Below, the accuracy of the \
