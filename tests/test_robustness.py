@@ -11,10 +11,14 @@ from test_explain import bank, items, scene
 from tiny import TinyBackbone, images
 
 from zoo import ops, registry
+from zoo.metrics.explanation.deletion import Deletion
+from zoo.metrics.explanation.insertion import Insertion
 from zoo.metrics.explanation.max_sensitivity import MaxSensitivity
 from zoo.metrics.explanation.mprt import EfficientMPRT
 from zoo.metrics.explanation.randomised_labels import RandomisedLabels
 from zoo.metrics.explanation.randomised_weights import RandomisedWeights
+from zoo.metrics.explanation.shuffled_deletion import ShuffledDeletion
+from zoo.metrics.explanation.shuffled_insertion import ShuffledInsertion
 from zoo.metrics.explanation.sparseness import Sparseness
 from zoo.pipeline.explain import ask, likeness, metrics_of, score
 from zoo.pipeline.randomised import refitted, shuffled_labels, shuffled_weights
@@ -142,9 +146,23 @@ def test_a_transductive_method_is_refitted_to_the_explained_queries_alone():
     assert classifier(real.images(episode.query)).isfinite().all()
 
 
+@pytest.mark.parametrize(("shuffled", "plain"), [(ShuffledDeletion, Deletion), (ShuffledInsertion, Insertion)])
+def test_the_real_classifier_judges_the_saliency_of_shuffled_weights(shuffled, plain):
+    pictures, network = images(3), Network(TinyBackbone())
+    own, other = pictures[:, 0], pictures[:, 1].square()
+
+    def case(saliency):
+        return explained(pictures, saliency, lambda batch, target: network(batch)[:, 0], randomised=lambda what: other)
+
+    torch.testing.assert_close(shuffled(4).measure(case(own)), plain(4).measure(case(other)))
+    assert not torch.allclose(plain(4).measure(case(own)), plain(4).measure(case(other)))
+
+
 def test_explainers_that_ignore_the_model_are_caught():
-    """The floors score 1, the worst there is; an explainer of the scores does not."""
-    metrics = {name: registry.explanation_metric(name) for name in RANDOMISED}
+    """The floors score 1, the worst there is, and by shuffled weights as by the real ones; an explainer of the scores
+    does not."""
+    names = [*RANDOMISED, "deletion", "insertion", "shuffled_deletion", "shuffled_insertion"]
+    metrics = {name: registry.explanation_metric(name) for name in names}
     data = items()
 
     def means(name):
@@ -156,7 +174,11 @@ def test_explainers_that_ignore_the_model_are_caught():
         assert found["randomised_weights"] == pytest.approx(1, abs=1e-6)
         assert found["randomised_labels"] == pytest.approx(1, abs=1e-6)
         assert found["mprt"] == pytest.approx(0, abs=1e-6)
+        for metric in ("deletion", "insertion"):
+            assert found[f"shuffled_{metric}"] == pytest.approx(found[metric], abs=1e-6)
     found = means("siamcam")
+    assert found["shuffled_deletion"] != pytest.approx(found["deletion"], abs=1e-5)
+    assert found["shuffled_insertion"] != pytest.approx(found["insertion"], abs=1e-5)
     assert found["randomised_weights"] < 0.9
     assert found["mprt"] != 0
 

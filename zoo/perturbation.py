@@ -63,9 +63,16 @@ def answers(explained: Explained, images: Iterable[Tensor], item: Tensor) -> Ten
 def whole(explained: Explained, name: Ground = "image") -> Tensor:
     """Probability of the target for the whole image, or for nothing of it: (n,). Computed once."""
     items = torch.arange(len(explained.images), device=explained.images.device)
-    return explained.once(
-        f"probability of {name}", lambda: answers(explained, ground(explained, name).split(BATCH), items)
-    )
+    return explained.once(_of(name), lambda: answers(explained, ground(explained, name).split(BATCH), items))
+
+
+def known(explained: Explained, name: Ground, probability: Tensor) -> None:
+    """Spare `whole` its passes: this probability (n,) of the target was computed on the way."""
+    explained.once(_of(name), probability.float)
+
+
+def _of(name: Ground) -> str:
+    return f"probability of {name}"
 
 
 def changed(explained: Explained, rank: Tensor, counts: Sequence[int], start: Ground, end: Ground) -> Iterator[Tensor]:
@@ -80,19 +87,19 @@ def changed(explained: Explained, rank: Tensor, counts: Sequence[int], start: Gr
 
 def curve(explained: Explained, rank: Tensor, counts: Sequence[int], start: Ground, end: Ground) -> Tensor:
     """Probability of the target after each count of pixels changed from `start` to `end`, lowest rank first:
-    (n, H, W) -> (n, counts). At most 64 images a forward pass; none where nothing or everything changes."""
-    pixels = rank[0].numel()
-    inner = [count for count in counts if 0 < count < pixels]
-    item, _ = grid(rank, inner)
-    found = answers(explained, changed(explained, rank, inner, start, end), item).view(len(rank), -1) if inner else None
-    columns, taken = [], 0
-    for count in counts:
-        if found is not None and 0 < count < pixels:
-            columns.append(found[:, taken])
-            taken += 1
-        else:
-            columns.append(whole(explained, end if count else start))
-    return torch.stack(columns, 1)
+    (n, H, W) -> (n, counts). At most 32 images a forward pass; none where nothing or everything changes and the
+    answer is known."""
+    ends: dict[int, Ground] = {0: start, rank[0].numel(): end}
+    found = {count: whole(explained, name) for count, name in ends.items() if _of(name) in explained.shared}
+    # A pass of the two ends alone would be a small one, and small ones take twice as long an image.
+    asked = [count for count in counts if count not in found]
+    if asked:
+        item, _ = grid(rank, asked)
+        every = answers(explained, changed(explained, rank, asked, start, end), item).view(len(rank), -1)
+        found |= dict(zip(asked, every.unbind(1), strict=True))
+    for count in {*ends} & {*asked}:
+        known(explained, ends[count], found[count])
+    return torch.stack([found[count] for count in counts], 1)
 
 
 def fractions(explained: Explained, steps: int) -> list[int]:
@@ -103,10 +110,14 @@ def fractions(explained: Explained, steps: int) -> list[int]:
     return [round(step * pixels / steps) for step in range(steps + 1)]
 
 
-def area(explained: Explained, steps: int, start: Ground, end: Ground, least_first: bool = False) -> Tensor:
+def area(
+    explained: Explained, steps: int, start: Ground, end: Ground, least_first: bool = False,
+    saliency: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Area (n,) in 0..1 under the probability of the target while `start` turns into `end` in equal fractions
-    0, 1/steps ... 1 of the pixels, the most salient first (or last), by the trapezoid rule."""
-    rank = pixel_rank(explained.saliency)
+    0, 1/steps ... 1 of the pixels, the most salient first (or last), by the trapezoid rule. The saliency is that of
+    the explanation, or the one given (n, H, W)."""
+    rank = pixel_rank(explained.saliency if saliency is None else saliency)
     if least_first:
         rank = rank[0].numel() - 1 - rank
     return torch.trapezoid(curve(explained, rank, fractions(explained, steps), start, end), dx=1 / steps)

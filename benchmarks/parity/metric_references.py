@@ -155,6 +155,16 @@ def insertion(metric: Any, explained: Explained, network: Network) -> np.ndarray
     ])  # fmt: skip
 
 
+def shuffled(reference: Values) -> Values:
+    """The reference on the saliency of the randomised classifier."""
+
+    def values(metric: Any, explained: Shown, network: Network) -> np.ndarray:
+        assert explained.randomised is not None
+        return reference(metric, replace(explained, saliency=explained.randomised("weights")), network)
+
+    return values
+
+
 def eraser(kept: bool) -> Values:
     """Comprehensiveness of ERASER, or (`kept`) its sufficiency."""
 

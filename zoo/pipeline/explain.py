@@ -136,9 +136,12 @@ def score(
     correct: list[bool] = []
     confidence: list[float] = []
     shuffled = functools.cache(lambda: shuffled_weights(scene, seed))
+    episode = classifier = None
     with bar(f"explaining with {label}", sum(len(part.query) for part in asked)) as advance:
         for part, kept in zip(asked, shared or [{} for _ in asked], strict=True):
-            explained, scores = _explained(scene, explainer, part, thresholds, seed, kept, shuffled)
+            if classifier is None or part.episode is not episode:  # the parts of an episode follow each other
+                episode, classifier = part.episode, scene.classifier(part.episode)
+            explained, scores = _explained(scene, classifier, explainer, part, thresholds, seed, kept, shuffled)
             return_memory()
             for name, metric in metrics.items():
                 values[name] += metric.measure(explained).double().cpu().tolist()
@@ -151,6 +154,7 @@ def score(
 
 def _explained(
     scene: Scene,
+    classifier: Classifier,
     explainer: Explainer,
     asked: Asked,
     thresholds: tuple[float | None, float | None],
@@ -159,7 +163,7 @@ def _explained(
     shuffled: Callable[[], Scene],
 ) -> tuple[Explained, Tensor]:
     """The queries with all that metrics may look at, and their scores (n, way), ready for a softmax."""
-    numbers, classifier = asked.episode.query[asked.query], scene.classifier(asked.episode)
+    numbers = asked.episode.query[asked.query]
     images = scene.images(numbers)
     scores = scene.scores(classifier, images)
     target, size, masks = scores.argmax(1), images.shape[2:], scene.masks(numbers)
@@ -202,6 +206,7 @@ def _explained(
         reference=reference if scene.reference else None,
         shared=kept,
     )
+    perturbation.known(explained, "image", scores.softmax(1).gather(1, target[:, None]).squeeze(1))
     return explained, scores
 
 
