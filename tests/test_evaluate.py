@@ -8,7 +8,7 @@ from zoo import registry
 from zoo.pipeline import evaluate as pipeline
 from zoo.pipeline.evaluate import accuracy, evaluate, fit_temperature
 from zoo.record import Bank, BankSpec, Episode
-from zoo.types import FromGram, Support
+from zoo.types import FromProducts, Support
 
 CLASSES = np.array([1, 3, 4])
 
@@ -64,13 +64,14 @@ def test_collapsed_features_are_scored_all_the_same(name: str) -> None:
     assert accuracy(bank(), evaluate(registry.method(name), None, bank(), features, CLASSES)) == 1
 
 
-def test_gram_scores_are_those_of_the_features_with_unequal_shots() -> None:
+def test_scores_by_products_are_those_of_the_features_with_unequal_shots() -> None:
     method, features = registry.method("prototypical"), embeddings()
-    assert isinstance(method, FromGram)
+    assert isinstance(method, FromProducts)
     support, labels, query = torch.arange(0, 14, 2), torch.tensor([0, 0, 0, 1, 2, 2, 2]), torch.arange(20, 31)
-    found = method.from_gram(features @ features.T, support[None], labels[None], 3, query[None])[0]
-    wanted = method.scores(method.fit(None, Support(features[support], labels, torch.arange(3))), features[query])
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    fitted = method.fit(None, Support(features[support], labels, torch.arange(3)))
+    means, squares = fitted[0] @ features.T, features.square().sum(1)
+    found = method.from_products(means[None], squares, support[None], labels[None], query[None])[0].T
+    torch.testing.assert_close(found, method.scores(fitted, features[query]), rtol=1e-4, atol=1e-4)
 
 
 def test_accuracy_by_hand() -> None:

@@ -147,14 +147,14 @@ class Transductive(Method):
 
 
 @runtime_checkable
-class FromGram(Protocol):
-    """A method whose scores need inner products alone: where a bank asks for the same items again and again, they
-    are taken once."""
+class FromProducts(Protocol):
+    """A method whose scores need inner products alone, of the items with the mean support of each class: where a bank
+    asks for the same items again and again, these are taken for all of them at once."""
 
-    def from_gram(self, gram: Tensor, support: Tensor, labels: Tensor, way: int, query: Tensor) -> Tensor:
-        """Scores (e, q, way) of e episodes, as `fit` and `scores` give them, from the inner products (n, n) of all
-        items, the numbers of the supports (e, k) and their labels (e, k), sorted, and the numbers of the queries
-        (e, q)."""
+    def from_products(self, means: Tensor, squares: Tensor, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Scores (e, way, q) of e episodes, as `fit` and `scores` give them, from the inner products (e, way, n) of the
+        mean supports with all n items, those (n,) of the items with themselves, the numbers of the supports (e, k) and
+        their labels (e, k), sorted, and the numbers of the queries (e, q)."""
         ...
 
 

@@ -5,10 +5,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zoo.episodic import Episodic
-from zoo.ops import class_means, squared_distances
+from zoo.ops import class_means, one_hot, squared_distances
 from zoo.types import Support
 
 
@@ -27,13 +26,10 @@ class Prototypical(Episodic):
     def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
         return -squared_distances(features, params[0])
 
-    def from_gram(self, gram: Tensor, support: Tensor, labels: Tensor, way: int, query: Tensor) -> Tensor:
-        """The distances multiplied out: |q - p|^2 = qq - 2 qp + pp, where qp and pp are means over the supports."""
-        e, k = support.shape
-        first = torch.searchsorted(labels, torch.arange(way, device=labels.device).repeat(e, 1))
-        first = (first + k * torch.arange(e, device=labels.device).unsqueeze(-1)).flatten()
-        near = F.embedding_bag(support.flatten(), gram, first, mode="mean").view(e, way, -1)  # items x prototypes
-        own = near[torch.arange(e, device=labels.device).unsqueeze(-1), labels, support]
-        length = F.embedding_bag(torch.arange(e * k, device=own.device), own.view(-1, 1), first, mode="mean")
-        cross = near.gather(2, query.unsqueeze(1).expand(-1, way, -1)).mT
-        return (2 * cross - length.view(e, 1, way) - gram.diagonal()[query].unsqueeze(-1)).clamp_max(0)
+    def from_products(self, means: Tensor, squares: Tensor, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """The distances multiplied out: |q - p|^2 = qq - 2 qp + pp, where pp is the mean of p with its supports."""
+        member = one_hot(labels, means.shape[1])
+        own = means[torch.arange(len(means), device=means.device).unsqueeze(1), labels, support]
+        length = ((own.unsqueeze(1) @ member) / member.sum(1, keepdim=True)).mT
+        cross = means.gather(2, query.unsqueeze(1).expand(-1, means.shape[1], -1))
+        return cross.mul_(2).sub_(length).sub_(squares[query].unsqueeze(1)).clamp_max_(0)

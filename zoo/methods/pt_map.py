@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from zoo.ops import class_means, one_hot, squared_distances, unit
+from zoo.ops import one_hot, squared_distances, unit
 from zoo.types import Support, Transductive
 
 
@@ -40,19 +42,21 @@ class PTMAP(Transductive):
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> _Params:
         way, x, y = len(support.classes), self.compared(support.features), self.compared(query)
         mean = y.mean(0) * self.centred
-        x, y = unit(x - x.mean(0) * self.centred), unit(y - mean)
-        prototypes, member = class_means(x, support.labels, way), one_hot(support.labels, way)
-        volume = member[0] * 0 + 1
+        z = torch.cat([unit(x - x.mean(0) * self.centred), unit(y - mean)])
+        # Prototypes are means of z by shares, so that inner products say all, which are worth it where images are few.
+        gram = z @ z.T if len(z) < z.shape[1] else None
+        member = one_hot(support.labels, way).T
+        share, volume = F.pad(member / member.sum(1, keepdim=True), (0, len(y))), member[:, :1] * 0 + 1
         for step in range(self.steps + 1):
-            close = self.sharpness * (2 * prototypes @ y.T - prototypes.square().sum(-1, keepdim=True)).T
-            near = (close - close.amax(-1, keepdim=True)).exp().clamp_min(1e-30)
+            inner = share @ z @ z.T if gram is None else share @ gram
+            close = self.sharpness * (2 * inner[:, len(x) :] - (share * inner).sum(1, keepdim=True))
+            near = (close - close.amax(0)).exp().clamp_min(1e-30)  # the long side last: twice as fast and more
             for _ in range(self.sinkhorn):
-                volume = len(y) / way / ((near @ volume).reciprocal() @ near)
+                volume = len(y) / way / (near @ (volume.T @ near).reciprocal().T)
             if step < self.steps:
-                plan = near * volume / (near @ volume).unsqueeze(-1)
-                found = (member.T @ x + plan.T @ y) / (member.sum(0) + plan.sum(0)).unsqueeze(-1)
-                prototypes = prototypes + self.rate * (found - prototypes)
-        return _Params(prototypes, volume, mean)
+                found = torch.cat([member, near * volume / (volume.T @ near)], 1)
+                share = share + self.rate * (found / found.sum(1, keepdim=True) - share)
+        return _Params(share @ z, volume.squeeze(1), mean)
 
     def scores(self, params: _Params, features: Tensor) -> Tensor:
         x = unit(self.compared(features) - params.mean)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.pipeline.progress import bar
 from zoo.record import Bank, Episode
-from zoo.types import FromGram, Method, Support, Transductive
+from zoo.types import FromProducts, Method, Support, Transductive
 
 _AT_ONCE = 4_000_000
 """Most numbers that one step makes at a time (16 MB): more do not stay in the processor's cache."""
@@ -47,7 +47,8 @@ def evaluate(
     place[taken] = 1
     used = np.flatnonzero(place)
     place[used] = np.arange(len(used))
-    features = embeddings[torch.as_tensor(used, device=embeddings.device)]
+    every = len(used) == len(embeddings)
+    features = embeddings if every else embeddings[torch.as_tensor(used, device=embeddings.device)]
     with torch.no_grad(), bar(f"{len(bank.episodes)} episodes", len(bank.episodes)) as advance:
         together, size = _cheapest(method, state, bank, features, len(taken))
         for numbers in _alike(bank, size if method.mappable else None):
@@ -80,17 +81,20 @@ def _cheapest(
     `taken`: items that all episodes together ask for."""
     n, d, whole = len(features), features[0].numel(), method.transductive
     if method.mappable and features.ndim == 2:
+        products = method if isinstance(method, FromProducts) and state is None else None
         if not whole and 2 * min(len(episode.query) for episode in bank.episodes) >= n:
+            if products is not None:
+                return _by_products(products, bank.spec.way, features, features), lambda k, q: n * bank.spec.way
             return (lambda run: _on_the_same(method, state, run, features)), lambda k, q: n * k
         if state is None and n * n <= min(_GRAM_WORTH * taken, 8 * _AT_ONCE):
             largest = max(len(episode.support) + whole * len(episode.query) for episode in bank.episodes)
             gram = features @ features.T
-            if isinstance(method, FromGram):
-                way = bank.spec.way
-                return (lambda run: method.from_gram(gram, run.support, run.labels, way, run.query)), lambda k, q: n * k
+            if products is not None:
+                return _by_products(products, bank.spec.way, gram, None), lambda k, q: n * k
             if method.isometric and 2 * largest < d:
                 return (lambda run: _in_fewer(method, run, gram, features)), lambda k, q: (k + q) * (k + whole * q)
-    return (lambda run: _on_their_own(method, state, run, features)), lambda k, q: (k + q) * (d + whole * q)
+    room = 1 + whole  # what a transductive method goes over again and again is to leave some to the rest of a step
+    return (lambda run: _on_their_own(method, state, run, features)), lambda k, q: room * (k + q) * (d + whole * q)
 
 
 def _alike(bank: Bank, size: Callable[[int, int], int] | None) -> Iterator[list[int]]:
@@ -126,6 +130,22 @@ def _mapped(method: Method, state: nn.Module | None, supports: Support, queries:
     if len(queries) > 1:
         return torch.vmap(one)(supports, queries)
     return one(Support(*(part[0] for part in supports)), queries[0]).unsqueeze(0)
+
+
+def _by_products(method: FromProducts, way: int, rows: Tensor, features: Tensor | None) -> Callable[[_Run], Tensor]:
+    """Scores (e, q, way) from inner products: `rows` are those of all items with each other, or else the `features`,
+    whose products with the mean supports are then taken in one."""
+    squares = rows.diagonal() if features is None else features.square().sum(1)
+
+    def scores(run: _Run) -> Tensor:
+        e, k = run.support.shape
+        each = torch.arange(way, device=rows.device).repeat(e, 1)
+        first = torch.searchsorted(run.labels, each) + k * torch.arange(e, device=rows.device).unsqueeze(1)
+        means = nn.functional.embedding_bag(run.support.flatten(), rows, first.flatten(), mode="mean")
+        means = means if features is None else means @ features.T
+        return method.from_products(means.view(e, way, -1), squares, run.support, run.labels, run.query).mT
+
+    return scores
 
 
 def _in_fewer(method: Method, run: _Run, gram: Tensor, features: Tensor) -> Tensor:
