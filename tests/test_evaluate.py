@@ -39,11 +39,11 @@ def test_together_equals_one_by_one(name: str) -> None:
         np.testing.assert_allclose(together[number], alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["prototypical", "simpleshot", "bd_cspn", "ridge"])
+@pytest.mark.parametrize("name", ["prototypical", "simpleshot", "bd_cspn", "ridge", "tim", "alpha_tim"])
 @pytest.mark.parametrize("at_once", [8_000_000, 300])
 def test_however_it_is_done_the_scores_are_the_same(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few items again and again, in few dimensions and in many; nearly every item a query; each on its own."""
-    method, features = registry.method(name), embeddings()
+    method, features = registry.method(name, {"steps": "20", "rate": "0.01"} if "tim" in name else {}), embeddings()
     monkeypatch.setattr(pipeline, "_AT_ONCE", at_once)
     many = torch.cat([features, 0.1 * torch.randn(60, 50, generator=torch.Generator().manual_seed(1))], 1)
     for one, seen, gram_worth in (

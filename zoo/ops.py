@@ -246,23 +246,28 @@ def moved_prototypes(
     slope: Callable[[Tensor], Tensor],
     steps: int,
     rate: float,
+    seen: Tensor | None = None,
 ) -> Tensor:
     """Prototypes (way, d) moved by Adam down `weight` x cross-entropy of the supports + a loss of the queries.
 
     `scores` gives prototypes' scores (way, k + q) of supports and queries, in that order, and how these pull them;
     `truth` (way, k) is the supports' indicator; `slope` maps the queries' posteriors (way, q) to the gradient of their
-    loss. Every gradient is written out, and every matrix has its long side last: several times as fast as autograd
+    loss. Where `scores` are those of more items (way, n), `seen` numbers the supports' and queries' among them. Every
+    gradient is written out, and every matrix has its long side last: several times as fast as autograd
     along a few classes.
     """
     k = truth.shape[1]
 
+    numbers = None if seen is None else seen.expand(len(prototypes), -1)
+
     def gradient(place: Tensor) -> Tensor:
-        found, pull = scores(place)
-        posterior = found.softmax(0)
+        every, pull = scores(place)
+        posterior = (every if numbers is None else every.gather(1, numbers)).softmax(0)
         of_query = posterior[:, k:]
         down = slope(of_query)
         down = of_query * (down - (of_query * down).sum(0))
-        return pull(torch.cat([weight / k * (posterior[:, :k] - truth), down], 1))
+        slopes = torch.cat([weight / k * (posterior[:, :k] - truth), down], 1)
+        return pull(slopes if numbers is None else torch.zeros_like(every).scatter(1, numbers, slopes))
 
     return adam(prototypes, gradient, steps, rate)
 

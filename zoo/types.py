@@ -158,6 +158,17 @@ class FromProducts(Protocol):
         ...
 
 
+@runtime_checkable
+class Among(Protocol):
+    """A transductive method that takes an episode's images by their numbers: where nearly every item is a query of
+    every episode, products with the features of all items are then taken for many episodes at once."""
+
+    def fit_among(self, items: Tensor, seen: Tensor | None, labels: Tensor, way: int) -> Any:
+        """As `Transductive.fit_queries`, from features of items (n, d) and the numbers of those of the episode
+        (k + q,), supports first, sorted by their labels (k,); None: all in their order."""
+        ...
+
+
 @dataclass(frozen=True)
 class Adapting(Method):
     """A method that changes the backbone's own weights in each episode."""

@@ -35,16 +35,21 @@ class AlphaTIM(Transductive):
         return unit(features)
 
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> tuple[Tensor]:
-        x = unit(torch.cat([support.features, query]))
-        truth = one_hot(support.labels, len(support.classes)).T
-        start = class_means(x[: len(support.labels)], support.labels, len(support.classes))
+        return self.fit_among(torch.cat([support.features, query]), None, support.labels, len(support.classes))
+
+    def fit_among(self, items: Tensor, seen: Tensor | None, labels: Tensor, way: int) -> tuple[Tensor]:
+        x, k, truth = unit(items), len(labels), one_hot(labels, way).T
+        start = class_means(x[:k] if seen is None else x[seen[:k]], labels, way)
         power = self.alpha - 1
 
         def slope(posterior: Tensor) -> Tensor:
             varied, sure = posterior.mean(1, keepdim=True) ** power, (posterior + 1e-12) ** power
-            return self.alpha / power * (varied - sure) / len(query)
+            return self.alpha / power * (varied - sure) / posterior.shape[1]
 
-        return (moved_prototypes(start, lambda w: self._from(w, x), truth, 1.0, slope, self.steps, self.rate),)
+        def scores(prototypes: Tensor) -> Pulling:
+            return self._from(prototypes, x)
+
+        return (moved_prototypes(start, scores, truth, 1.0, slope, self.steps, self.rate, seen),)
 
     def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
         return self._from(params[0], unit(features))[0].T

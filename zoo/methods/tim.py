@@ -37,15 +37,20 @@ class TIM(Transductive):
         return unit(features)
 
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> tuple[Tensor]:
-        x = unit(torch.cat([support.features, query]))
-        truth = one_hot(support.labels, len(support.classes)).T
-        start = class_means(x[: len(support.labels)], support.labels, len(support.classes))
+        return self.fit_among(torch.cat([support.features, query]), None, support.labels, len(support.classes))
+
+    def fit_among(self, items: Tensor, seen: Tensor | None, labels: Tensor, way: int) -> tuple[Tensor]:
+        x, k, truth = unit(items), len(labels), one_hot(labels, way).T
+        start = class_means(x[:k] if seen is None else x[seen[:k]], labels, way)
 
         def slope(posterior: Tensor) -> Tensor:
             varied, sure = posterior.mean(1, keepdim=True).log(), (posterior + 1e-12).log()
-            return (self.marginal * varied - self.conditional * sure) / len(query)
+            return (self.marginal * varied - self.conditional * sure) / posterior.shape[1]
 
-        return (moved_prototypes(start, lambda w: self._from(w, x), truth, self.weight, slope, self.steps, self.rate),)
+        def scores(prototypes: Tensor) -> Pulling:
+            return self._from(prototypes, x)
+
+        return (moved_prototypes(start, scores, truth, self.weight, slope, self.steps, self.rate, seen),)
 
     def scores(self, params: tuple[Tensor], features: Tensor) -> Tensor:
         return self._from(params[0], unit(features))[0].T

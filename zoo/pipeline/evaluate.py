@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.pipeline.progress import bar
 from zoo.record import Bank, Episode
-from zoo.types import FromProducts, Method, Support, Transductive
+from zoo.types import Among, FromProducts, Method, Support, Transductive
 
 _AT_ONCE = 4_000_000
 """Most numbers that one step makes at a time (16 MB): more do not stay in the processor's cache."""
@@ -82,10 +82,13 @@ def _cheapest(
     n, d, whole = len(features), features[0].numel(), method.transductive
     if method.mappable and features.ndim == 2:
         products = method if isinstance(method, FromProducts) and state is None else None
-        if not whole and 2 * min(len(episode.query) for episode in bank.episodes) >= n:
+        if 2 * min(len(episode.query) for episode in bank.episodes) >= n:
             if products is not None:
                 return _by_products(products, bank.spec.way, features, features), lambda k, q: n * bank.spec.way
-            return (lambda run: _on_the_same(method, state, run, features)), lambda k, q: n * k
+            if isinstance(method, Among):
+                return (lambda run: _among(method, run, features)), lambda k, q: 4 * n * bank.spec.way
+            if not whole:
+                return (lambda run: _on_the_same(method, state, run, features)), lambda k, q: n * k
         if state is None and n * n <= min(_GRAM_WORTH * taken, 8 * _AT_ONCE):
             largest = max(len(episode.support) + whole * len(episode.query) for episode in bank.episodes)
             gram = features @ features.T
@@ -173,6 +176,21 @@ def _on_the_same(method: Method, state: nn.Module | None, run: _Run, features: T
     """Scores (e, q, way): every item is scored in every episode, and the queries are picked."""
     supports = Support(features[run.support], run.labels, run.classes)
     scores = torch.vmap(lambda support: method.scores(method.fit(state, support), features))(supports)
+    return _of_queries(scores, run)
+
+
+def _among(method: Any, run: _Run, features: Tensor) -> Tensor:
+    """Scores (e, q, way) of a method that takes an episode's images by their numbers."""
+    way = run.classes.shape[1]
+
+    def one(seen: Tensor, labels: Tensor) -> Tensor:
+        return method.scores(method.fit_among(features, seen, labels, way), features)
+
+    return _of_queries(torch.vmap(one)(torch.cat([run.support, run.query], 1), run.labels), run)
+
+
+def _of_queries(scores: Tensor, run: _Run) -> Tensor:
+    """Scores (e, q, way) of an episode's queries among those (e, n, way) of all items."""
     return scores.gather(1, run.query.unsqueeze(-1).expand(-1, -1, scores.shape[-1]))
 
 
