@@ -127,6 +127,28 @@ def test_a_board_shows_ranks_intervals_and_the_paper_apart(site: Path) -> None:
     assert "px, weights 33333333" in one(site, "boards/pbc_8way_5shot-*.html").read_text("utf-8")  # as Markdown says it
 
 
+def test_explanations_are_plotted_by_what_can_be_good_in_them(tmp_path: Path) -> None:
+    """Not by metrics of shuffled weights: by those no explanation is better than a random map."""
+    row = next(record for record in sites.records() if record.explanations is not None)
+    assert row.explanations is not None
+    named = {"deletion": "mprt", "insertion": "insertion"}
+    rows = {
+        name: found.model_copy(update={
+            part: {new: getattr(found, part)[old] for old, new in named.items() if old in getattr(found, part)}
+            for part in ("values", "figures", "against_random")
+        })
+        for name, found in row.explanations.rows.items()
+    }  # fmt: skip
+    explanations = row.explanations.model_copy(update={"rows": rows})
+    root = sites.write(tmp_path / "records", row.model_copy(update={"explanations": explanations}))
+    build.build(root, tmp_path / "site")
+    page = Page(one(tmp_path / "site", "boards/toy_3way_5shot-*.html").read_text("utf-8"))
+    labels = [attributes.get("aria-label") or "" for attributes in page.every("svg")]
+    plotted = [label for label in labels if "better than random" in label]
+    assert len(plotted) == 1
+    assert plotted[0].startswith("insertion: better than random")
+
+
 def test_a_board_of_cells_has_its_figures_floors_pictures_and_commands(site: Path) -> None:
     text = one(site, "cells/toy_fields-*.html").read_text("utf-8")
     page = Page(text)

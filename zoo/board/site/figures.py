@@ -26,8 +26,8 @@ def cost(sheet: Sheet, root: str) -> Markup | None:
     return plots.cost(points) if len(points) > 1 else None
 
 
-def faithfulness(found: Sequence[Explained], root: str) -> list[Markup]:
-    """One plot a metric."""
+def explanations(found: Sequence[Explained], root: str) -> list[Markup]:
+    """One plot a metric, but for those of shuffled weights, by which no explanation is good."""
     several = len({one.entry.name for one in found}) > 1
     plotted = []
     for metric in explained.metric_order(line.row for one in found for line in one.lines):
@@ -40,8 +40,8 @@ def faithfulness(found: Sequence[Explained], root: str) -> list[Markup]:
             for line in one.lines
             if metric in line.row.against_random and one.accuracy
         ]  # fmt: skip
-        if points:
-            plotted.append(plots.faithfulness(points, metric.replace("_", " ")))
+        if points and explained.about(metric) != "randomisation":
+            plotted.append(plots.explanations(points, metric.replace("_", " ")))
     return plotted
 
 

@@ -103,7 +103,7 @@ def cost(points: Sequence[Point]) -> Markup:
     )  # fmt: skip
 
 
-def faithfulness(points: Sequence[Point], metric: str) -> Markup:
+def explanations(points: Sequence[Point], metric: str) -> Markup:
     """How much better than the random floor an explainer is, against the accuracy of what it explains."""
     top, bottom, left, right = 34, 300, 46, WIDTH - 24
     xs = [p.x.value for p in points]
@@ -115,7 +115,7 @@ def faithfulness(points: Sequence[Point], metric: str) -> Markup:
     highest = max(points, key=lambda p: p.y.value)
     return svg.drawing(
         WIDTH, 346, f"{metric}: better than random, against accuracy",
-        f"{len(points)} explainers; the most faithful is {highest.name}, {svg.per_cent_exactly(highest.y)} points "
+        f"{len(points)} explainers; the best is {highest.name}, {svg.per_cent_exactly(highest.y)} points "
         "better than random.",
         svg.vertical_axis(y, left, right, f"{metric}: better than random by, points", svg.per_cent),
         svg.horizontal_axis(x, top, bottom, "mean class accuracy of the explained classifier, %", svg.per_cent),
