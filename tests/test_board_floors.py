@@ -65,6 +65,19 @@ def test_a_paragraph_says_which_beat_both_and_which_do_not() -> None:
     assert said.standings[0].signs["insertion"] == ".."
 
 
+def test_a_paragraph_says_which_would_beat_both_without_the_weights() -> None:
+    """Shuffled insertion is high where much is found, shuffled deletion low."""
+    said = floors.verdict(block({"insertion": 1, "shuffled_insertion": 1, "shuffled_deletion": 1}))
+    assert said is not None
+    assert said.columns == ["insertion"]
+    assert said.weightless == {"insertion": ["good"], "deletion": ["bad"]}
+    assert "Better than both with shuffled weights: by deletion bad; by insertion good. " in said.words
+    found = block({"insertion": 1, "shuffled_insertion": -1}, names=("between", "centre", "otsu"))
+    said = floors.verdict(found)
+    assert said is not None
+    assert "Better than both with shuffled weights: by insertion none. " in said.words
+
+
 def test_none_beats_both() -> None:
     said = floors.verdict(block({"insertion": 1}, names=("between", "centre", "otsu")))
     assert said is not None

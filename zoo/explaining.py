@@ -158,6 +158,9 @@ class ExplanationMetric(ABC):
     """Names of explainers that it would not be fair to."""
     ranked: ClassVar[bool] = True
     """False where its numbers may be shown, but nothing may be called better by them."""
+    shuffles: ClassVar[str] = ""
+    """Name of the metric that it takes of the saliency made with shuffled weights: an explainer that is worse than a
+    floor by this one has beaten the floor by that one without the weights."""
 
     @abstractmethod
     def measure(self, explained: Explained) -> Tensor:

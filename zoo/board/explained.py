@@ -154,6 +154,11 @@ def about(metric: str) -> str:
     return _declared("metrics/explanation", metric, "about", "")
 
 
+def shuffles(metric: str) -> str:
+    """The metric that this one takes of the saliency made with shuffled weights; empty where it is none of these."""
+    return _declared("metrics/explanation", metric, "shuffles", "")
+
+
 def meaning(metric: str) -> str:
     """A line on a metric without its name; empty where there is no such metric here."""
     if higher_is_better(metric) is None:

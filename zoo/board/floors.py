@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zoo.board.explained import Block, about, is_ceiling, ranks_by
+from zoo.board.explained import Block, about, is_ceiling, ranks_by, shuffles
 
 BEATEN = ("centre", "otsu")
 """A blob in the middle of the image, and what is darker than its ground: finding the cell is not enough to beat them"""
@@ -33,6 +33,8 @@ class Verdict(NamedTuple):
     metrics: dict[str, list[str]]
     """aspect -> its metrics"""
     standings: list[Standing]
+    weightless: dict[str, list[str]]
+    """metric -> the explainers that by it are better than both floors when the weights are shuffled"""
 
     @property
     def columns(self) -> list[str]:
@@ -61,6 +63,8 @@ class Verdict(NamedTuple):
     def _ending(self) -> str:
         worse = [one.name for one in self.standings if _lost(one, self.columns)]
         text = f"Worse than both by more metrics than better: {', '.join(worse)}. " if worse else ""
+        found = [f"by {_listed([metric])} {', '.join(names) or 'none'}" for metric, names in self.weightless.items()]
+        text += f"Better than both with shuffled weights: {'; '.join(found)}. " if found else ""
         return text + (
             "Where a floor is not beaten, the figure is no better than what the place of cells (centre) or their "
             "darkness (otsu) gives without a look at the classifier."
@@ -72,6 +76,8 @@ def verdict(block: Block) -> Verdict | None:
     ranking = [metric for metric in block.compared if ranks_by(metric) is not None and _measured(block, metric)]
     metrics = {aspect: [metric for metric in ranking if about(metric) == aspect] for aspect in ASPECTS}
     metrics = {aspect: names for aspect, names in metrics.items() if names}
+    shuffled = {metric: shuffles(metric) for metric in ranking if shuffles(metric)}
+    weightless: dict[str, list[str]] = {metric: [] for metric in shuffled.values()}
     columns = [metric for names in metrics.values() for metric in names]
     standings = []
     for number, (name, row) in enumerate(block.rows):
@@ -80,8 +86,11 @@ def verdict(block: Block) -> Verdict | None:
         signs = {m: "".join(_SIGNS[block.sign(m, number, floor)] for floor in BEATEN) for m in columns}
         named = name + (f" ({settings})" if (settings := block.settings(number)) else "")
         standings.append(Standing(number, named, signs))
+        for metric, shown in shuffled.items():
+            if all(block.sign(metric, number, floor) == -1 for floor in BEATEN):
+                weightless[shown].append(named)
     standings.sort(key=lambda one: [-len(one.beats(names)) for names in metrics.values()])
-    return Verdict(metrics, standings) if metrics and standings else None
+    return Verdict(metrics, standings, weightless) if metrics and standings else None
 
 
 def _measured(block: Block, metric: str) -> bool:

@@ -21,6 +21,7 @@ class ShuffledDeletion(ExplanationMetric):
     """
 
     about: ClassVar[Literal["randomisation"]] = "randomisation"
+    shuffles: ClassVar[str] = "deletion"
     higher_is_better: ClassVar[bool] = True
     steps: int = 10
     """Equal fractions of the pixels that change at a time."""

@@ -21,6 +21,7 @@ class ShuffledInsertion(ExplanationMetric):
     """
 
     about: ClassVar[Literal["randomisation"]] = "randomisation"
+    shuffles: ClassVar[str] = "insertion"
     higher_is_better: ClassVar[bool] = False
     steps: int = 10
     """Equal fractions of the pixels that change at a time."""
