@@ -33,8 +33,8 @@ def explanations(found: Sequence[Explained], root: str) -> list[Markup]:
     for metric in explained.metric_order(line.row for one in found for line in one.lines):
         points = [
             Point(
-                line.name + (f" on {one.entry.name}" if several else ""), root + one.entry.page, one.accuracy,
-                line.row.against_random[metric], "floor" if line.row.floor else "dot",
+                line.name, root + one.entry.page, one.accuracy, line.row.against_random[metric],
+                "floor" if line.row.floor else "dot", one.entry.name if several else "",
             )
             for one in found
             for line in one.lines

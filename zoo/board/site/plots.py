@@ -31,6 +31,8 @@ class Point(NamedTuple):
     x: Figure
     y: Figure
     class_: str
+    of: str = ""
+    """The classifier that an explainer explains, where there are several: said with the name, not written beside it"""
 
 
 class Series(NamedTuple):
@@ -207,7 +209,8 @@ def _cliques(tied: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _said(point: Point) -> str:
-    return f"{point.name}: {svg.per_cent_exactly(point.y)}"
+    of = f" on {point.of}" if point.of else ""
+    return f"{point.name}{of}: {svg.per_cent_exactly(point.y)}"
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
