@@ -5,7 +5,6 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zoo.ops import one_hot, squared_distances, unit
 from zoo.types import Support, Transductive
@@ -40,22 +39,20 @@ class PTMAP(Transductive):
         return unit((features.clamp_min(0) + 1e-6).sqrt())
 
     def fit_queries(self, state: nn.Module | None, support: Support, query: Tensor) -> _Params:
-        way, x, y = len(support.classes), self.compared(support.features), self.compared(query)
-        mean = y.mean(0) * self.centred
+        x, y, way = self.compared(support.features), self.compared(query), len(support.classes)
+        mean, member = y.mean(0) * self.centred, one_hot(support.labels, way).T
         z = torch.cat([unit(x - x.mean(0) * self.centred), unit(y - mean)])
-        # Prototypes are means of z by shares, so that inner products say all, which are worth it where images are few.
-        gram = z @ z.T if len(z) < z.shape[1] else None
-        member = one_hot(support.labels, way).T
-        share, volume = F.pad(member / member.sum(1, keepdim=True), (0, len(y))), member[:, :1] * 0 + 1
+        gram = z @ z.T if len(z) < z.shape[1] else None  # says all of prototypes that are means of z by shares
+        plan, share, volume = y.new_zeros(way, len(y)), y.new_zeros(way, len(z)), y.new_ones(way, 1)
         for step in range(self.steps + 1):
+            aim = torch.cat([member, plan], 1)
+            share = share.lerp(aim / aim.sum(1, keepdim=True), self.rate if step else 1)
             inner = share @ z @ z.T if gram is None else share @ gram
-            close = self.sharpness * (2 * inner[:, len(x) :] - (share * inner).sum(1, keepdim=True))
-            near = (close - close.amax(0)).exp().clamp_min(1e-30)  # the long side last: twice as fast and more
+            close = 2 * inner[:, len(x) :] - (share * inner).sum(1, keepdim=True)
+            near = (self.sharpness * (close - close.amax(0))).exp().clamp_min(1e-30)  # long side last: twice as fast
             for _ in range(self.sinkhorn):
                 volume = len(y) / way / (near @ (volume.T @ near).reciprocal().T)
-            if step < self.steps:
-                found = torch.cat([member, near * volume / (volume.T @ near)], 1)
-                share = share + self.rate * (found / found.sum(1, keepdim=True) - share)
+            plan = near * volume / (volume.T @ near)
         return _Params(share @ z, volume.squeeze(1), mean)
 
     def scores(self, params: _Params, features: Tensor) -> Tensor:
