@@ -1,6 +1,7 @@
 """Methods that adapt the backbone in each episode, and those that read maps, through the whole pipeline."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from zoo.pipeline.maps import evaluate_maps, maps
 from zoo.pipeline.scene import Scene
 from zoo.pipeline.train import as_images
 from zoo.record import Bank, BankSpec, Episode
-from zoo.types import Adapting
+from zoo.types import Adapting, Backbone
 
 COLOURS = {"amber": (220, 170, 60), "blue": (70, 80, 200), "green": (60, 160, 70), "rose": (210, 80, 130)}
 SHORT = {
@@ -166,6 +167,36 @@ def test_the_classifier_of_an_episode_is_the_evaluated_one(cells: Path, monkeypa
     assert not torch.allclose(classifier.backbone(scene.images(episode.query)), still)
     seen = classifier.method.features(classifier.backbone, classifier.support_hidden)
     assert torch.equal(classifier.support.features, seen)
+
+
+def test_a_killed_evaluation_goes_on_from_its_last_episode(
+    cells: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    made_one = made("finetune", bench(cells), monkeypatch, part="full", tune_steps="1")
+    bank = running.banks.draw(made_one.items, made_one.test_items, made_one.bank_spec, made_one.classes)
+    fitted = fit(made_one, bank, Clock())
+    asked: list[tuple[int, ...]] = []
+
+    def counted(self: Adapting, backbone: Backbone, state: None, images: torch.Tensor, *rest: Any) -> Any:
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        asked.append(tuple(images.shape))
+        return adapts(self, backbone, state, images, *rest)
+
+    adapts = type(made_one.method).adapt  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(made_one.method), "adapt", counted)
+    with pytest.raises(KeyboardInterrupt):
+        running._scores(made_one, fitted, bank)
+    asked.append((0,))  # one episode more than the kill let through, so that none is refused from here
+    found = running._scores(made_one, fitted, bank)
+    assert len(asked) == 1 + len(bank.episodes)  # the first is not asked again
+    monkeypatch.undo()
+    assert isinstance(made_one.method, Adapting)
+    whole = evaluate_adapting(
+        made_one.method, fitted.backbone, None, bank, lambda n: as_images(made_one.items.pixels[n], made_one.device), 0
+    )
+    assert all(np.array_equal(one, other) for one, other in zip(found, whole, strict=True))
 
 
 def test_at_most_fifty_episodes(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.splits import hash64
+from zoo.pipeline import cache
 from zoo.pipeline.depthwise import fast_depthwise
 from zoo.pipeline.device import AtPrecision, Device
 from zoo.pipeline.progress import bar
-from zoo.record import Bank
+from zoo.record import Bank, Episode
 from zoo.types import Adapting, Backbone
 
 BATCH = 64
@@ -70,18 +71,28 @@ def evaluate_adapting(
     bank: Bank,
     images: Callable[[np.ndarray], Tensor],
     seed: int,
+    key: tuple[Any, ...] | None = None,
 ) -> list[np.ndarray]:
     """Scores (q, way) of every episode, one after the other. `images` gives item numbers (n,) as what the backbone is
-    shown: images (n, 3, H, W), or trunks."""
+    shown: images (n, 3, H, W), or trunks. With a `key`, of all that determines them but seed and episode, they are kept
+    as they come, and a run that was killed goes on from there."""
+
+    def scored(episode: Episode) -> np.ndarray:
+        shown = images(episode.support)
+        labels = torch.as_tensor(episode.support_labels, device=shown.device)
+        adapted, params = adapt(method, backbone, state, shown, labels, seed, episode.support)
+        parts = np.split(episode.query, range(BATCH, len(episode.query), BATCH))
+        with torch.no_grad():
+            found = [method.scores(params, method.features(adapted, adapted.hidden(images(p)))) for p in parts]
+        return torch.cat(found).float().cpu().numpy()
+
+    def kept(episode: Episode) -> np.ndarray:
+        file = cache.place("adapted", ".npy", *key or (), seed, *(part.tolist() for part in episode))
+        return cache.array(file, (len(episode.query), len(episode.classes)), lambda: scored(episode))
+
     scores = []
     with bar(f"adapting in {len(bank.episodes)} episodes", len(bank.episodes)) as advance:
         for episode in bank.episodes:
-            shown = images(episode.support)
-            labels = torch.as_tensor(episode.support_labels, device=shown.device)
-            adapted, params = adapt(method, backbone, state, shown, labels, seed, episode.support)
-            parts = np.split(episode.query, range(BATCH, len(episode.query), BATCH))
-            with torch.no_grad():
-                found = [method.scores(params, method.features(adapted, adapted.hidden(images(p)))) for p in parts]
-            scores.append(torch.cat(found).float().cpu().numpy())
+            scores.append(scored(episode) if key is None else np.array(kept(episode)))
             advance(1)
     return scores

@@ -145,7 +145,9 @@ def _scores(setup: Setup, fitted: Fitted, bank: Bank, on_base: bool = False) -> 
         shown, images = FromTrunk(backbone, setup.device), lambda numbers: features[torch.from_numpy(numbers)].float()
     else:
         shown, images = backbone, lambda numbers: as_images(items.pixels[numbers], setup.device)
-    return evaluate_adapting(method, shown, fitted.state, bank, images, setup.seed)
+    key = (cache.all_code(type(method), type(setup.backbone)), fitted.key, items.sha256, items.pixels.shape[1],
+           repr(method), setup.device.name, setup.device.precision)  # fmt: skip
+    return evaluate_adapting(method, shown, fitted.state, bank, images, setup.seed, key)
 
 
 def _mean_colour(setup: Setup) -> Tensor:
