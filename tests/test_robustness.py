@@ -11,6 +11,7 @@ from test_explain import bank, items, scene
 from tiny import TinyBackbone, images
 
 from zoo import ops, registry
+from zoo.attribution import generator
 from zoo.metrics.explanation.deletion import Deletion
 from zoo.metrics.explanation.insertion import Insertion
 from zoo.metrics.explanation.max_sensitivity import MaxSensitivity
@@ -20,7 +21,7 @@ from zoo.metrics.explanation.randomised_weights import RandomisedWeights
 from zoo.metrics.explanation.shuffled_deletion import ShuffledDeletion
 from zoo.metrics.explanation.shuffled_insertion import ShuffledInsertion
 from zoo.metrics.explanation.sparseness import Sparseness
-from zoo.pipeline.explain import ask, likeness, metrics_of, score
+from zoo.pipeline.explain import Asked, _explained, ask, likeness, metrics_of, score
 from zoo.pipeline.randomised import refitted, shuffled_labels, shuffled_weights
 
 RANDOMISED = ["mprt", "randomised_weights", "randomised_labels"]
@@ -117,7 +118,7 @@ def test_randomised_metrics_are_spearmans():
 def test_shuffled_weights_keep_their_values_and_the_scene_its_own():
     real = scene(items())
     before = [weight.clone() for weight in real.backbone.parameters()]
-    wrong = shuffled_weights(real, 0)
+    wrong = shuffled_weights(real, torch.Generator().manual_seed(0))
     for weight, own, kept in zip(wrong.backbone.parameters(), before, real.backbone.parameters(), strict=True):
         assert torch.equal(own, kept)
         assert torch.equal(weight.flatten().sort().values, own.flatten().sort().values)
@@ -131,7 +132,7 @@ def test_shuffled_weights_keep_their_values_and_the_scene_its_own():
 def test_shuffled_labels_keep_the_supports():
     episode = bank(20).episodes[0]
     for seed in range(20):
-        wrong = shuffled_labels(episode, seed)
+        wrong = shuffled_labels(episode, torch.Generator().manual_seed(seed))
         assert sorted(wrong.support) == sorted(episode.support)
         assert (wrong.support_labels == episode.support_labels).all()
         assert {*wrong.support[:3]} != {*episode.support[:3]}
@@ -142,7 +143,7 @@ def test_a_transductive_method_is_refitted_to_the_explained_queries_alone():
     real = replace(real, method=registry.method("tim", {"steps": "3"}), features=torch.full((40, 64), torch.nan))
     real = replace(real, features=torch.full((40, real.backbone.dim), torch.nan))
     episode = bank(20).episodes[0]
-    classifier = refitted(shuffled_weights(real, 0), episode, episode.query[:4])
+    classifier = refitted(shuffled_weights(real, torch.Generator().manual_seed(0)), episode, episode.query[:4])
     assert classifier(real.images(episode.query)).isfinite().all()
 
 
@@ -156,6 +157,34 @@ def test_the_real_classifier_judges_the_saliency_of_shuffled_weights(shuffled, p
 
     torch.testing.assert_close(shuffled(4).measure(case(own)), plain(4).measure(case(other)))
     assert not torch.allclose(plain(4).measure(case(own)), plain(4).measure(case(other)))
+
+
+@pytest.mark.parametrize("what", ["weights", "labels"])
+def test_every_query_has_its_own_shuffle_whatever_is_asked_beside_it(what):
+    real, episode = scene(items()), bank(20).episodes[0]
+
+    def found(*places):
+        part = Asked(episode, np.array(places))
+        one = _explained(real, real.classifier(episode), registry.explainer("siamcam"), part, (None, None), 0, {})[0]
+        assert one.randomised is not None
+        return one.randomised(what)
+
+    def alone(place, by):
+        image = real.images(episode.query[[place]])
+        target = real.classifier(episode)(image).argmax(1)
+        random, numbers = generator(real.images(episode.query[[by]])[0], 0), episode.query[[place]]
+        if what == "weights":
+            wrong = refitted(shuffled_weights(real, random), episode, numbers)
+        else:
+            wrong = refitted(real, shuffled_labels(episode, random), numbers)
+        maps = registry.explainer("siamcam").explain_with(wrong, image, target, 0, None).saliency
+        return ops.upsample(maps, *image.shape[2:])[0]
+
+    together = found(0, 1, 2)
+    torch.testing.assert_close(together[2], found(2)[0])
+    for place in range(3):
+        torch.testing.assert_close(together[place], alone(place, place))
+    assert not torch.allclose(together[1], alone(1, 0), atol=1e-4)
 
 
 def test_explainers_that_ignore_the_model_are_caught():

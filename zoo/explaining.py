@@ -119,7 +119,7 @@ class Explained:
     """(images (m, 3, H, W), target (m,)) -> saliency (m, H, W) of the same explainer and classifier"""
     randomised: Callable[[Literal["weights", "labels"]], Tensor] | None = None
     """Saliency (n, H, W) of these images and targets when the backbone's weights, or the labels of the supports, are
-    shuffled"""
+    shuffled, anew for each image"""
     drops: Callable[[], Drops] | None = None
     """What the attributes and the class lose with the most salient pixels; None without attribute heads"""
     reference: Callable[[], Tensor] | None = None

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo import attribution, ops, perturbation, registry
-from zoo.attribution import pairs
+from zoo.attribution import generator, pairs
 from zoo.data.items import Items
 from zoo.errors import ZooError
 from zoo.explaining import Classifier, Drops, Explained, Explainer, ExplanationMetric
@@ -135,13 +135,12 @@ def score(
     values: dict[str, list[float]] = {name: [] for name in metrics}
     correct: list[bool] = []
     confidence: list[float] = []
-    shuffled = functools.cache(lambda: shuffled_weights(scene, seed))
     episode = classifier = None
     with bar(f"explaining with {label}", sum(len(part.query) for part in asked)) as advance:
         for part, kept in zip(asked, shared or [{} for _ in asked], strict=True):
             if classifier is None or part.episode is not episode:  # the parts of an episode follow each other
                 episode, classifier = part.episode, scene.classifier(part.episode)
-            explained, scores = _explained(scene, classifier, explainer, part, thresholds, seed, kept, shuffled)
+            explained, scores = _explained(scene, classifier, explainer, part, thresholds, seed, kept)
             return_memory()
             for name, metric in metrics.items():
                 values[name] += metric.measure(explained).double().cpu().tolist()
@@ -160,7 +159,6 @@ def _explained(
     thresholds: tuple[float | None, float | None],
     seed: int,
     kept: dict[str, Tensor],
-    shuffled: Callable[[], Scene],
 ) -> tuple[Explained, Tensor]:
     """The queries with all that metrics may look at, and their scores (n, way), ready for a softmax."""
     numbers = asked.episode.query[asked.query]
@@ -169,14 +167,20 @@ def _explained(
     target, size, masks = scores.argmax(1), images.shape[2:], scene.masks(numbers)
     found = explainer.explain_with(classifier, images, target, seed, masks)
 
-    def explain(images: Tensor, target: Tensor, by: Classifier = classifier) -> Tensor:
+    def explain(images: Tensor, target: Tensor, by: Classifier = classifier, masks: Tensor | None = masks) -> Tensor:
         return ops.upsample(explainer.explain_with(by, images, target, seed, masks).saliency, *size)
 
     @functools.cache
     def randomised(what: Literal["weights", "labels"]) -> Tensor:
-        if what == "weights":
-            return explain(images, target, refitted(shuffled(), asked.episode, numbers))
-        return explain(images, target, refitted(scene, shuffled_labels(asked.episode, seed), numbers))
+        maps = []  # each query has its own shuffle: what a single one happens to see would be in no interval
+        for place, image in enumerate(images):
+            own, random = slice(place, place + 1), generator(image, seed)
+            if what == "weights":
+                by = refitted(shuffled_weights(scene, random), asked.episode, numbers)
+            else:
+                by = refitted(scene, shuffled_labels(asked.episode, random), numbers)
+            maps.append(explain(images[own], target[own], by, None if masks is None else masks[own]))
+        return torch.cat(maps)
 
     @functools.cache
     def lost() -> Drops:

@@ -11,14 +11,13 @@ from zoo.pipeline.scene import Scene
 from zoo.record import Episode
 
 
-def shuffled_weights(scene: Scene, seed: int) -> Scene:
+def shuffled_weights(scene: Scene, random: torch.Generator) -> Scene:
     """The scene with the numbers of every weight and bias of the backbone in random places.
 
     Each tensor keeps its values, so that activations keep their size; fresh random weights would need fresh batch
     statistics. Learned parts beside the backbone stay as they are.
     """
     backbone = copy.deepcopy(scene.backbone)
-    random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in backbone.parameters():
             order = torch.randperm(weight.numel(), generator=random).to(weight.device)
@@ -26,11 +25,11 @@ def shuffled_weights(scene: Scene, seed: int) -> Scene:
     return replace(scene, backbone=backbone)
 
 
-def shuffled_labels(episode: Episode, seed: int) -> Episode:
+def shuffled_labels(episode: Episode, random: torch.Generator) -> Episode:
     """The episode with its supports dealt to the classes at random, as many each as before."""
-    random, order = np.random.default_rng(seed), np.arange(len(episode.support))
+    order = np.arange(len(episode.support))
     while (episode.support_labels[order] == episode.support_labels).all():
-        order = random.permutation(order)
+        order = torch.randperm(len(order), generator=random).numpy()
     return episode._replace(support=episode.support[order])
 
 
