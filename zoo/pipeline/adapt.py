@@ -1,6 +1,8 @@
-"""Methods that adapt the backbone in each episode: one classifier an episode, and a bank in a plain loop."""
+"""Methods that adapt the backbone in each episode: one classifier an episode, and a bank of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from zoo.pipeline import cache
 from zoo.pipeline.depthwise import fast_depthwise
 from zoo.pipeline.device import AtPrecision, Device
 from zoo.pipeline.progress import bar
+from zoo.pipeline.workers import results
 from zoo.record import Bank, Episode
 from zoo.types import Adapting, Backbone
 
@@ -73,26 +76,46 @@ def evaluate_adapting(
     seed: int,
     key: tuple[Any, ...] | None = None,
 ) -> list[np.ndarray]:
-    """Scores (q, way) of every episode, one after the other. `images` gives item numbers (n,) as what the backbone is
-    shown: images (n, 3, H, W), or trunks. With a `key`, of all that determines them but seed and episode, they are kept
-    as they come, and a run that was killed goes on from there."""
+    """Scores (q, way) of every episode; on the CPU in several processes where that takes long, one thread an episode.
+    `images`, which must pickle, gives item numbers (n,) as what the backbone is shown: images (n, 3, H, W), or trunks.
+    With a `key`, of all that determines them but seed and episode, scores are kept as they come, and a run that was
+    killed goes on from there."""
 
-    def scored(episode: Episode) -> np.ndarray:
-        shown = images(episode.support)
-        labels = torch.as_tensor(episode.support_labels, device=shown.device)
-        adapted, params = adapt(method, backbone, state, shown, labels, seed, episode.support)
-        parts = np.split(episode.query, range(BATCH, len(episode.query), BATCH))
-        with torch.no_grad():
-            found = [method.scores(params, method.features(adapted, adapted.hidden(images(p)))) for p in parts]
-        return torch.cat(found).float().cpu().numpy()
-
-    def kept(episode: Episode) -> np.ndarray:
-        file = cache.place("adapted", ".npy", *key or (), seed, *(part.tolist() for part in episode))
-        return cache.array(file, (len(episode.query), len(episode.classes)), lambda: scored(episode))
-
-    scores = []
-    with bar(f"adapting in {len(bank.episodes)} episodes", len(bank.episodes)) as advance:
+    def tasks() -> Iterator[Callable[[], np.ndarray]]:
         for episode in bank.episodes:
-            scores.append(scored(episode) if key is None else np.array(kept(episode)))
+            file = cache.place("adapted", ".npy", *key, seed, *(part.tolist() for part in episode)) if key else None
+            found = cache.whole(file, (len(episode.query), len(episode.classes)), np.float32) if file else None
+            if found is not None:
+                yield partial(np.array, found)
+            else:
+                yield partial(_scored, method, backbone, state, episode, images, seed, file)
+
+    scores, count = [], len(bank.episodes)
+    together = results(tasks(), count) if backbone.device.name == "cpu" else (task() for task in tasks())
+    with bar(f"adapting in {count} episodes", count) as advance:
+        for found in together:
+            scores.append(found)
             advance(1)
+    return scores
+
+
+def _scored(
+    method: Adapting,
+    backbone: AtPrecision | FromTrunk,
+    state: nn.Module | None,
+    episode: Episode,
+    images: Callable[[np.ndarray], Tensor],
+    seed: int,
+    file: Path | None,
+) -> np.ndarray:
+    """Scores (q, way) of one episode, kept at `file`."""
+    shown = images(episode.support)
+    labels = torch.as_tensor(episode.support_labels, device=shown.device)
+    adapted, params = adapt(method, backbone, state, shown, labels, seed, episode.support)
+    parts = np.split(episode.query, range(BATCH, len(episode.query), BATCH))
+    with torch.no_grad():
+        found = [method.scores(params, method.features(adapted, adapted.hidden(images(part)))) for part in parts]
+    scores = torch.cat(found).float().cpu().numpy()
+    if file is not None:
+        cache.keep(file, scores)
     return scores

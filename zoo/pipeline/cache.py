@@ -63,9 +63,14 @@ def array(file: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) ->
     if found is not None:
         return found
     made = np.ascontiguousarray(make(), np.float32)
+    keep(file, made)
+    return made
+
+
+def keep(file: Path, made: np.ndarray) -> None:
+    """Write an array whole or not at all."""
     with atomic.replacing(file) as partial:
         np.save(partial, made)
-    return made
 
 
 def whole(file: Path, shape: tuple[int, ...], dtype: DTypeLike, mode: Literal["r", "c"] = "r") -> np.ndarray | None:

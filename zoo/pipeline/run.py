@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from zoo.errors import ZooError
 from zoo.pipeline import attributes, cache
 from zoo.pipeline.adapt import FromTrunk, evaluate_adapting
 from zoo.pipeline.cases import cases
-from zoo.pipeline.device import peak_memory_mb
+from zoo.pipeline.device import Device, peak_memory_mb
 from zoo.pipeline.evaluate import accuracy, evaluate, fit_temperature
 from zoo.pipeline.explained import explanations_of
 from zoo.pipeline.fit import Clock, Fitted, fit, validation_bank
@@ -141,13 +142,22 @@ def _scores(setup: Setup, fitted: Fitted, bank: Bank, on_base: bool = False) -> 
         classes = setup.base_classes if on_base else setup.all_classes
         together = evaluate_maps if method.input == "maps" else evaluate
         return together(method, fitted.state, bank, features, classes)
+    on_cpu = setup.device.name == "cpu"  # from there an array goes to another process as the name of its file
     if method.keeps_trunk:
-        shown, images = FromTrunk(backbone, setup.device), lambda numbers: features[torch.from_numpy(numbers)].float()
+        shown, images = FromTrunk(backbone, setup.device), partial(_trunks, features.numpy() if on_cpu else features)
     else:
-        shown, images = backbone, lambda numbers: as_images(items.pixels[numbers], setup.device)
+        shown, images = backbone, partial(_images, items.pixels, setup.device)
     key = (cache.all_code(type(method), type(setup.backbone)), fitted.key, items.sha256, items.pixels.shape[1],
            repr(method), setup.device.name, setup.device.precision)  # fmt: skip
     return evaluate_adapting(method, shown, fitted.state, bank, images, setup.seed, key)
+
+
+def _trunks(features: np.ndarray | Tensor, numbers: np.ndarray) -> Tensor:
+    return torch.as_tensor(features[numbers]).float()
+
+
+def _images(pixels: np.ndarray, device: Device, numbers: np.ndarray) -> Tensor:
+    return as_images(pixels[numbers], device)
 
 
 def _mean_colour(setup: Setup) -> Tensor:
