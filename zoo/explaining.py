@@ -58,7 +58,7 @@ class Explainer(ABC):
     ]
     """gradient: of the scores with respect to the maps; pixels: the same with respect to the image, through the whole
     backbone; support: a method that compares embeddings with those of its supports; scores: the scores of any method;
-    maps, attention: the backbone's alone, whatever the method and the target; masks: the cell's real mask, a ceiling;
+    maps, attention: the backbone's alone, whatever the method and the target; masks: the real mask, a ceiling;
     attributes: heads that tell attributes from the backbone's embedding, of any method, on datasets that have them;
     nothing: a floor that never looks at the classifier's scores."""
     floor: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Ceiling: the cell's real mask, where a dataset has masks."""
+"""Ceiling: the real mask, where a dataset has masks."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

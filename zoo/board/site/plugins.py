@@ -22,7 +22,7 @@ _NEEDS = {
     "maps": "any method",
     "attention": "a vision transformer",
     "scores": "any method",
-    "masks": "real masks of the cells",
+    "masks": "real masks",
     "attributes": "a dataset whose attributes are known",
     "support": "a method that compares with supports",
     "nothing": "nothing",

@@ -1,4 +1,4 @@
-"""Pointing game: 1 where the most salient pixel lies on the cell's real mask, else 0; higher is better."""
+"""Pointing game: 1 where the most salient pixel lies on the real mask, else 0; higher is better."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

@@ -1,4 +1,4 @@
-"""PxAP: average precision of the pixels, ranked by saliency, against the cell's real mask; higher is better."""
+"""PxAP: average precision of the pixels, ranked by saliency, against the real mask; higher is better."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

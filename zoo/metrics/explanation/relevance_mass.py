@@ -1,4 +1,4 @@
-"""Relevance mass: share of the saliency that lies on the cell's real mask; higher is better."""
+"""Relevance mass: share of the saliency that lies on the real mask; higher is better."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

@@ -1,4 +1,4 @@
-"""Saliency Jaccard: overlap of the most salient pixels with the cell's real mask; higher is better."""
+"""Saliency Jaccard: overlap of the most salient pixels with the real mask; higher is better."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

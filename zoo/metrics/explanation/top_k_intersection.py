@@ -1,4 +1,4 @@
-"""Top-k intersection: share of the most salient pixels that lie on the cell's real mask; higher is better."""
+"""Top-k intersection: share of the most salient pixels that lie on the real mask; higher is better."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
