@@ -63,17 +63,17 @@ def test_little_above_the_bare_forward_passes(benchmark, name, network):
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 @pytest.mark.parametrize("n", [1, 6])
 @pytest.mark.parametrize(
-    ("colours", "side", "steps", "least"),
-    [(3, 192, 12, 0.7), (1, 224, 14, 2.0)],
-    ids=["as many passes", "its own steps"],
+    ("colours", "side", "steps"), [(3, 192, 12), (1, 224, 14)], ids=["as many passes", "its own steps"]
 )
-def test_the_same_curve_as_pixel_flipping(benchmark, colours, side, steps, least, n, precision):
+def test_the_same_curve_as_pixel_flipping(benchmark, colours, side, steps, n, precision):
     """One image a call, or six. Quantus flips single colour values: ranked pixel by pixel it flips the same ones.
 
     Told to flip three values for each pixel of ours, it takes as many passes, and at the same precision there is little
     to gain on a processor: the passes are all the time. It wants a step that divides the pixels, though, and where our
     steps are not a multiple of three that is no choice: then it flips as many values a step as we flip pixels, takes
-    three times as many passes, and every third point is ours. At `auto` our passes run as those of `zoo run` do.
+    three times as many passes, and every third point is ours. At `auto` our passes run as those of `zoo run` do:
+    on a processor that multiplies in bf16 the curve of one image is had eight times as fast. In float32, and of six
+    images a call, which Quantus takes as one batch, both wait for the network alone, and it is four to seven.
     """
     import quantus
 
@@ -107,4 +107,5 @@ def test_the_same_curve_as_pixel_flipping(benchmark, colours, side, steps, least
     np.testing.assert_allclose(found.numpy(), every, atol=1e-5 if device.precision == "fp32" else 0.02)
     ratio = min(peer) / benchmark.stats.stats.min
     benchmark.extra_info["times as fast as Quantus"] = round(ratio, 2)
-    assert ratio >= least
+    lead = 8.0 if n == 1 and device.precision == "bf16" else 2.0
+    assert ratio >= (lead if colours == 1 else 0.7)
