@@ -1,6 +1,7 @@
 """The site: what its pages hold, that every link leads somewhere, and that no record can put anything into them."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 import urllib.error
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 from zoo import cli, registry
 from zoo.board import tables
 from zoo.board.cells import columns, rows
-from zoo.board.site import build, matrix, naming, plots, plugins, serve, svg
+from zoo.board.site import build, forest, matrix, naming, plots, plugins, serve, svg
 from zoo.errors import ZooError
 from zoo.record import Figure
 
@@ -142,11 +143,45 @@ def test_explanations_are_plotted_by_what_can_be_good_in_them(tmp_path: Path) ->
     explanations = row.explanations.model_copy(update={"rows": rows})
     root = sites.write(tmp_path / "records", row.model_copy(update={"explanations": explanations}))
     build.build(root, tmp_path / "site")
-    page = Page(one(tmp_path / "site", "boards/toy_3way_5shot-*.html").read_text("utf-8"))
-    labels = [attributes.get("aria-label") or "" for attributes in page.every("svg")]
+    source = one(tmp_path / "site", "boards/toy_3way_5shot-*.html").read_text("utf-8")
+    labels = [attributes.get("aria-label") or "" for attributes in Page(source).every("svg")]
     plotted = [label for label in labels if "better than random" in label]
     assert len(plotted) == 1
     assert plotted[0].startswith("insertion: better than random")
+    [svg] = re.findall(r'<svg role="group" aria-label="insertion: better.*?</svg>', source, re.S)
+    for name, found in rows.items():  # a mark with its figure for each, hollow where it is a floor
+        figure = found.against_random.get("insertion")
+        said = f"<title>{name}: {100 * figure.value:.2f} (" if figure else f"<title>{name}: "
+        assert (said in svg) == (figure is not None), name
+    assert svg.count('class="floor"') == sum(row.floor and "insertion" in row.against_random for row in rows.values())
+
+
+def test_explainers_stand_in_the_order_of_the_best_classifier_in_a_column_for_each() -> None:
+    def figure(value: float) -> Figure:
+        return Figure(value=value, low=value - 0.05, high=value + 0.05)
+
+    def column(name: str, accuracy: float, **found: float) -> forest.Column:
+        marks = [forest.Mark(explainer, figure(value), explainer == "centre") for explainer, value in found.items()]
+        return forest.Column(name, f"{name}.html", figure(accuracy), marks)
+
+    best = column("stn", 0.9, low=0.1, high=0.3, centre=0.2)
+    others = [column(f"other{n}", 0.5, high=0.1, only_here=0.4) for n in range(forest.COLUMNS)]
+    drawn = forest.explanations([best, *others], "road")
+    places = {words: float(y) for y, words in re.findall(r'y="([\d.]+)" class="label[^>]*>([^<]*)<', drawn)}
+    assert sorted(places, key=places.__getitem__)[-4:] == ["high", "centre", "low", "only_here"]
+    dots = re.findall(r"<title>(\w+): [^<]*</title>.*?cx=\"([\d.]+)\" cy=\"([\d.]+)\"", drawn)
+    assert {name: {y for other, _, y in dots if other == name} for name, _, _ in dots}.keys() == {
+        "low", "high", "centre", "only_here"
+    }  # fmt: skip
+    for name in ("low", "high", "centre", "only_here"):  # one line an explainer, beside its name
+        [y] = {float(y) for other, _, y in dots if other == name}
+        assert abs(y - places[name]) < 6
+    assert [x for name, x, _ in dots if name == "high"] == sorted(
+        {x for name, x, _ in dots if name == "high"}, key=float
+    )
+    assert "The best 3 of 4 classifiers." in drawn
+    assert "other2" not in drawn
+    assert drawn.count('class="floor"') == 1
 
 
 def test_a_board_of_cells_has_its_figures_floors_pictures_and_commands(site: Path) -> None:
@@ -166,7 +201,7 @@ def test_a_board_of_cells_has_its_figures_floors_pictures_and_commands(site: Pat
     assert f'href="cells/{one(site, "cells/toy_fields-*.html").name}"' in front
     row = rows.rows(rows.boards(sites.of_cells())[0])[0]
     value, _, interval = columns.shown("cell_accuracy", row.figure("cell_accuracy")).partition(" ")
-    assert f"<b>{value}</b> <span class=\"range\">{interval[1:-1].replace('-', chr(0x2013))}</span>" in text
+    assert f'<b>{value}</b> <span class="range">{interval[1:-1].replace("-", chr(0x2013))}</span>' in text
 
 
 def test_transductive_rows_are_ranked_apart(site: Path) -> None:
@@ -344,7 +379,7 @@ def test_small_words() -> None:
         "200 ms", "5 s", "59 s", "10 min", "1 h", "1.5 h",
     ]  # fmt: skip
     assert svg.per_cent_exactly(Figure(value=0.98314, low=0.97949, high=0.98551)) == "98.31 (97.9 to 98.6)"
-    assert svg.element("text", "<b>", Markup("<i/>"), class_="a\"b") == '<text class="a&#34;b">&lt;b&gt;<i/></text>'
+    assert svg.element("text", "<b>", Markup("<i/>"), class_='a"b') == '<text class="a&#34;b">&lt;b&gt;<i/></text>'
     assert svg.prose("as `a<b>` has it") == "as <code>a&lt;b&gt;</code> has it"
     assert svg.prose("one ` <i>") == "one ` &lt;i&gt;"
     assert naming.slug("stn-2.a_b") == "stn-2.a_b"

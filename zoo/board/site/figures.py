@@ -7,7 +7,8 @@ from markupsafe import Markup
 from scipy import stats
 
 from zoo.board import explained, paired
-from zoo.board.site import bars, matrix, plots
+from zoo.board.site import bars, forest, matrix, plots
+from zoo.board.site.forest import Column, Mark
 from zoo.board.site.plots import Cells, Point, Series
 from zoo.board.site.view import Entry, Explained, ExplainedLine, Sheet, Table
 from zoo.record import Figure, settings_hash
@@ -28,20 +29,22 @@ def cost(sheet: Sheet, root: str) -> Markup | None:
 
 def explanations(found: Sequence[Explained], root: str) -> list[Markup]:
     """One plot a metric, but for those of shuffled weights, by which no explanation is good."""
-    several = len({one.entry.name for one in found}) > 1
+    known = sorted(((one.accuracy, one) for one in found if one.accuracy), key=lambda pair: -pair[0].value)
     plotted = []
     for metric in explained.metric_order(line.row for one in found for line in one.lines):
-        points = [
-            Point(
-                line.name, root + one.entry.page, one.accuracy, line.row.against_random[metric],
-                "floor" if line.row.floor else "dot", one.entry.name if several else "",
-            )
-            for one in found
-            for line in one.lines
-            if metric in line.row.against_random and one.accuracy
-        ]  # fmt: skip
-        if points and explained.about(metric) != "randomisation":
-            plotted.append(plots.explanations(points, metric.replace("_", " ")))
+        columns = []
+        for accuracy, one in known:
+            marks = [
+                Mark(
+                    " ".join(filter(None, (line.name, line.settings))), line.row.against_random[metric], line.row.floor
+                )
+                for line in one.lines
+                if metric in line.row.against_random
+            ]
+            if marks:
+                columns.append(Column(one.entry.name, root + one.entry.page, accuracy, marks))
+        if columns and explained.about(metric) != "randomisation":
+            plotted.append(forest.explanations(columns, metric.replace("_", " ")))
     return plotted
 
 

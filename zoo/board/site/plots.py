@@ -31,8 +31,6 @@ class Point(NamedTuple):
     x: Figure
     y: Figure
     class_: str
-    of: str = ""
-    """The classifier that an explainer explains, where there are several: said with the name, not written beside it"""
 
 
 class Series(NamedTuple):
@@ -101,29 +99,6 @@ def cost(points: Sequence[Point]) -> Markup:
         element("path", d=stairs + f"H{right}", class_="front"), *marks,
         _names([(x(p.x.value), y(p.y.value), p.name) for p in _named(points, front)],
                [(x(p.x.value), y(p.y.low), y(p.y.high)) for p in points], left, right, top, bottom),
-        links=True,
-    )  # fmt: skip
-
-
-def explanations(points: Sequence[Point], metric: str) -> Markup:
-    """How much better than the random floor an explainer is, against the accuracy of what it explains."""
-    top, bottom, left, right = 34, 300, 46, WIDTH - 24
-    xs = [p.x.value for p in points]
-    pad = max(0.02, 0.15 * (max(xs) - min(xs)))
-    x = Scale([min(xs) - pad, min(1.0, max(xs) + pad)], left, right)
-    y = Scale([0.0, *(v for p in points for v in (p.y.low, p.y.high))], bottom, top)
-    shifted = [(x(p.x.value) + shift, p) for p, shift in zip(points, _apart(points), strict=True)]
-    marks = [svg.link(p.href, _said(p), svg.upright(y, p.y, place, p.class_)) for place, p in shifted]
-    highest = max(points, key=lambda p: p.y.value)
-    return svg.drawing(
-        WIDTH, 346, f"{metric}: better than random, against accuracy",
-        f"{len(points)} explainers; the best is {highest.name}, {svg.per_cent_exactly(highest.y)} points "
-        "better than random.",
-        svg.vertical_axis(y, left, right, f"{metric}: better than random by, points", svg.per_cent),
-        svg.horizontal_axis(x, top, bottom, "mean class accuracy of the explained classifier, %", svg.per_cent),
-        line(left, y(0), right, y(0), "zero"), *marks,
-        _names([(place, y(p.y.value), p.name) for place, p in shifted[:_LABELS]],
-               [(place, y(p.y.low), y(p.y.high)) for place, p in shifted], left, right, top, bottom),
         links=True,
     )  # fmt: skip
 
@@ -209,8 +184,7 @@ def _cliques(tied: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _said(point: Point) -> str:
-    of = f" on {point.of}" if point.of else ""
-    return f"{point.name}{of}: {svg.per_cent_exactly(point.y)}"
+    return f"{point.name}: {svg.per_cent_exactly(point.y)}"
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
@@ -225,19 +199,6 @@ def _front(points: Sequence[Point]) -> list[Point]:
 def _named(points: Sequence[Point], first: Sequence[Point]) -> list[Point]:
     rest = [point for point in points if point not in first]
     return [*first[-_LABELS:], *rest][:_LABELS]
-
-
-def _apart(points: Sequence[Point]) -> list[float]:
-    """A few pixels to the side for points of the same x, so that their intervals do not lie on one another."""
-    beside: dict[float, list[int]] = {}
-    for number, point in enumerate(points):
-        beside.setdefault(round(point.x.value, 3), []).append(number)
-    shifts = [0.0] * len(points)
-    for same in beside.values():
-        gap = min(26.0, 150 / len(same))
-        for place, number in enumerate(same):
-            shifts[number] = gap * (place - (len(same) - 1) / 2)
-    return shifts
 
 
 def _names(
